@@ -1,0 +1,215 @@
+"""The adapter protocol: how one kind of benchmark is asked and read.
+
+An adapter is a stateless object bound by the entry-point group `reprokit.adapters`, so a third
+party adds one by installing a package. It never starts a process and never decides a status that
+the runner can decide: it says which command to run and what the command's output says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from pydantic import Field, JsonValue
+
+from reprokit.errors import UsageError
+from reprokit.records import Arm, Evidence, Failure, Record, RowStatus, Scalar
+
+ENTRY_POINT_GROUP = "reprokit.adapters"
+
+
+class OptionError(Exception):
+    """An adapter option is wrong; `path` leads to it inside the claim's `adapter` mapping.
+
+    The loader turns it into a `ClaimError` with file, line and column.
+    """
+
+    def __init__(self, path: tuple[str, ...], message: str, *, known: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+        self.message = message
+        self.known = known
+
+
+class Model(Record):
+    """The model a claim names. `weights` is "hub" (pinned revision) or "synthetic" (random)."""
+
+    id: str
+    revision: str | None = None
+    dtype: str = "float32"
+    weights: str = "hub"
+
+
+class Setup(Record):
+    """All that is the same for every invocation of a plan.
+
+    Attributes:
+        options: the claim's adapter options after `check_options`.
+        arms: what baseline and subject mean here, for example {"baseline": "eager", ...}.
+        device: device type asked for ("cpu", "cuda").
+        samples: timed iterations per invocation.
+        warmup: untimed iterations before them, where the benchmark lets itself be told.
+        seed: seed for weights and inputs.
+    """
+
+    model: Model | None
+    arms: dict[Arm, str]
+    options: dict[str, JsonValue]
+    device: str
+    samples: int
+    warmup: int
+    seed: int
+
+
+class PointContext(Record):
+    """Where a stack point lives on this machine; absolute paths.
+
+    `source` is the clean checkout of the point's commit, or the built-in harness's directory.
+    `assets` maps the name of each `AssetStep` to the directory it filled.
+    """
+
+    point: str
+    python: str
+    source: str
+    commit: str | None
+    assets: dict[str, str] = Field(default_factory=dict)
+
+
+class Command(Record):
+    """A process to start, without a shell.
+
+    Attributes:
+        env: variables added to the allow-listed environment.
+        unsupported: why this commit cannot do what is asked, when the source shows that it
+            cannot. It is launched all the same: the failure is then evidence, and no row of it
+            may be `ok`.
+    """
+
+    argv: tuple[str, ...]
+    cwd: str
+    env: dict[str, str] = Field(default_factory=dict)
+    unsupported: str | None = None
+
+
+class AssetStep(Record):
+    """Something built once in the point's environment before measuring (a synthetic checkpoint).
+
+    It is cached under the digest of `key` and shared by points with an equal key, so `key` must
+    name everything that the content depends on. The command finds the directory to fill in the
+    variable REPROKIT_ASSET_DIR and must leave nothing elsewhere.
+    """
+
+    name: str
+    key: dict[str, JsonValue]
+    command: Command
+    about_bytes: int | None = None
+    title: str
+
+
+class Invocation(Record):
+    """One launch to be made: arm, cell and the directory that its files go to."""
+
+    id: str
+    arm: Arm
+    cell: dict[str, Scalar]
+    directory: str
+
+
+class Sample(Record):
+    """One iteration as the benchmark reported it; `iteration` counts from 0.
+
+    A status other than `ok` is the benchmark's own word (a harness that caught an exception); the
+    runner may only lower it.
+    """
+
+    iteration: int
+    values: dict[str, float]
+    cold: bool = False
+    status: RowStatus = RowStatus.OK
+    reason: str | None = None
+    evidence: Evidence = Evidence()
+    failure: Failure | None = None
+
+
+class Reading(Record):
+    """What the files of one finished invocation say.
+
+    Attributes:
+        evidence: facts of the whole invocation; a sample's own facts override them.
+        failure: a structured failure, when the benchmark wrote one; otherwise the runner reads
+            the log.
+        problem: the output itself is damaged (a line cut short); samples that lack then end as
+            `fall_through` with this reason.
+    """
+
+    samples: tuple[Sample, ...]
+    evidence: Evidence = Evidence()
+    labels: tuple[str, ...] = ()
+    failure: Failure | None = None
+    problem: str | None = None
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """How one kind of benchmark is asked and read. All methods are pure but `read`."""
+
+    name: str
+    title: str
+
+    def arms(self) -> tuple[str, ...]:
+        """Name what baseline and subject may be set to ("eager", "compiled", ...)."""
+        ...
+
+    def cell_axes(self) -> Mapping[str, tuple[Scalar, ...] | None]:
+        """Map each cell axis it understands to its legal values, or None where any value goes."""
+        ...
+
+    def check_options(self, options: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        """Return the options with defaults filled in; raise `OptionError` for a wrong one."""
+        ...
+
+    def builtin_source(self) -> Path | None:
+        """Directory of the built-in benchmark, or None where the claim's repository is run."""
+        ...
+
+    def assets(self, setup: Setup, point: PointContext) -> tuple[AssetStep, ...]:
+        """Name what must be built in the point's environment before the first invocation."""
+        ...
+
+    def command(self, setup: Setup, point: PointContext, invocation: Invocation) -> Command:
+        """Say how to launch one invocation."""
+        ...
+
+    def read(self, setup: Setup, point: PointContext, invocation: Invocation) -> Reading:
+        """Read the files that the invocation left; never raises for what a benchmark wrote."""
+        ...
+
+
+@cache
+def installed_adapters() -> Mapping[str, str]:
+    """Map the name of every installed adapter to the entry point that holds it."""
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def load_adapter(name: str) -> Adapter:
+    """Load the adapter that a claim names.
+
+    Raises:
+        UsageError: no installed package provides it, or what it provides is no adapter.
+    """
+    for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        adapter = point.load()
+        if not isinstance(adapter, Adapter):
+            raise UsageError(
+                f"the entry point {point.value!r} for the adapter {name!r} is not an adapter",
+                hint="It must be an object with every method of reprokit.adapter.Adapter.",
+            )
+        return adapter
+    known = ", ".join(sorted(installed_adapters())) or "none"
+    raise UsageError(
+        f"there is no adapter {name!r} here",
+        hint=f"Installed: {known}. Install the package that provides it in reprokit's environment.",
+    )

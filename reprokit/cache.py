@@ -1,0 +1,51 @@
+"""Where reprokit keeps what may be rebuilt: mirrors, checkouts, environments, assets."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+CACHE_VARIABLE = "REPROKIT_CACHE"
+
+
+@dataclass(frozen=True)
+class CacheLayout:
+    """The folders of the cache; all under one root, so that one file system holds them all."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> CacheLayout:
+        """Return the user's cache, or the folder that REPROKIT_CACHE names."""
+        named = os.environ.get(CACHE_VARIABLE)
+        return cls(
+            Path(named).absolute() if named else Path(platformdirs.user_cache_dir("reprokit"))
+        )
+
+    @property
+    def mirrors(self) -> Path:
+        """Bare mirrors, one per repository URL."""
+        return self.root / "mirrors"
+
+    @property
+    def checkouts(self) -> Path:
+        """Clean worktrees, one per repository and commit."""
+        return self.root / "checkouts"
+
+    @property
+    def environments(self) -> Path:
+        """Virtual environments, one per key."""
+        return self.root / "envs"
+
+    @property
+    def assets(self) -> Path:
+        """Built checkpoints and tokenizers, one folder per key."""
+        return self.root / "assets"
+
+    @property
+    def bytecode(self) -> Path:
+        """Bytecode of environments, kept outside them so that they are never altered."""
+        return self.root / "bytecode"

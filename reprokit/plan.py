@@ -1,0 +1,81 @@
+"""The plan: which points, cells and invocations a sweep means. Pure; nothing is run here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from reprokit.adapter import Setup
+from reprokit.records import Arm, Record, Scalar
+from reprokit.stack import StackPoint
+
+Design = Literal["full", "one-at-a-time"]
+
+
+class Cell(Record):
+    """One assignment of the cell axes; `id` is "all" where no cell axis is set."""
+
+    id: str
+    axes: dict[str, Scalar]
+
+
+class Excluded(Record):
+    """A combination that the sweep contains and the plan leaves out."""
+
+    axes: dict[str, Scalar]
+    reason: str
+
+
+class PlannedInvocation(Record):
+    """One process launch; `id` is `<point>__<cell>__<arm>__<index>`, index in two digits."""
+
+    id: str
+    point: str
+    cell: str
+    arm: Arm
+    index: int
+
+    def row_ids(self, samples: int) -> tuple[str, ...]:
+        """Ids of the rows that this invocation must end as."""
+        return tuple(f"{self.id}__{iteration:03d}" for iteration in range(samples))
+
+
+class Plan(Record):
+    """Everything decided before anything is run; written whole into `run.json`.
+
+    Attributes:
+        axes: every swept axis with its labels, in the order of the sweep.
+        base: the claim's own label on every swept axis.
+        invocations: in the order of execution, interleaved from `seed`.
+        altered: `--set` and other departures from the claim file, as "path=value".
+    """
+
+    claim_id: str
+    claim_digest: str
+    design: Design
+    seed: int
+    axes: dict[str, tuple[Scalar, ...]]
+    base: dict[str, Scalar]
+    points: tuple[StackPoint, ...]
+    cells: tuple[Cell, ...]
+    setup: Setup
+    timeout_s: float
+    invocations: tuple[PlannedInvocation, ...]
+    excluded: tuple[Excluded, ...] = ()
+    altered: tuple[str, ...] = ()
+    notes: tuple[str, ...] = Field(default_factory=tuple)
+
+    def row_ids(self) -> tuple[str, ...]:
+        """Ids of all rows that the run must end with."""
+        return tuple(
+            row for planned in self.invocations for row in planned.row_ids(self.setup.samples)
+        )
+
+    def point(self, point_id: str) -> StackPoint:
+        """Find a stack point by id."""
+        return next(point for point in self.points if point.id == point_id)
+
+    def cell(self, cell_id: str) -> Cell:
+        """Find a cell by id."""
+        return next(cell for cell in self.cells if cell.id == cell_id)

@@ -1,0 +1,185 @@
+"""The records that stages hand to each other: statuses, evidence, failures, rows, estimates.
+
+All are frozen and strict; what is written as JSON reads back as the same record. No stage edits a
+record of an earlier one.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+Scalar = str | int | float | bool
+"""A value of an axis, as it is written in a claim."""
+
+
+class Record(BaseModel):
+    """Base of every record: frozen, no unknown fields, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="strings")
+
+
+class Arm(StrEnum):
+    """The roles compared inside a stack point."""
+
+    BASELINE = "baseline"
+    SUBJECT = "subject"
+
+
+class RowStatus(StrEnum):
+    """What became of one planned iteration (design, section 6). Never a number."""
+
+    OK = "ok"
+    CRASH = "crash"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    KILLED = "killed"
+    SILENT_FALLBACK = "silent_fallback"
+    FALL_THROUGH = "fall_through"
+    WRONG_OUTPUT = "wrong_output"
+    CONTAMINATED = "contaminated"
+    ENVIRONMENT_FAILED = "environment_failed"
+    UNSUPPORTED = "unsupported"
+    NOT_RUN = "not_run"
+
+
+NOT_ATTEMPTED = frozenset({RowStatus.ENVIRONMENT_FAILED, RowStatus.UNSUPPORTED, RowStatus.NOT_RUN})
+"""Statuses that say nothing about stability: the measurement was never possible or never began."""
+
+
+class CompileDecision(StrEnum):
+    """Whether compiled code really executed (design, section 7)."""
+
+    NOT_ASKED = "not_asked"
+    COMPILED = "compiled"
+    PARTLY = "partly"
+    FELL_BACK = "fell_back"
+    UNKNOWN = "unknown"
+
+
+class CompileEvidence(Record):
+    """What was seen of compilation, and the decision drawn from it.
+
+    `facts` holds counters and kernel names as observed; their names move between releases, so
+    nothing but the adapter that wrote them may interpret them.
+    """
+
+    decision: CompileDecision
+    reason: str
+    facts: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Evidence(Record):
+    """What the benchmark's process itself proved about a run; `None` means that it did not say.
+
+    Attributes:
+        device: device type the work ran on ("cpu", "cuda"), as seen from inside.
+        tokens: tokens produced by one iteration.
+        tokens_asked: tokens that one iteration was asked for.
+        output_tokens: the greedy token ids of one iteration, for comparing arms.
+        compile: proof of compilation; `not_asked` where the arm does not compile.
+        extra: everything else worth keeping (versions seen, peak memory, parameter counts).
+    """
+
+    device: str | None = None
+    tokens: int | None = None
+    tokens_asked: int | None = None
+    output_tokens: tuple[int, ...] | None = None
+    compile: CompileEvidence | None = None
+    extra: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Frame(Record):
+    """One stack frame of a traceback; `line` counts from 1."""
+
+    file: str
+    line: int
+    function: str
+
+
+class Cause(Record):
+    """An exception in the chain that led to the last one."""
+
+    exception: str
+    message: str
+
+
+class Failure(Record):
+    """Why an invocation failed, complete enough to compare with another failure.
+
+    Attributes:
+        exception: qualified class of the last exception, `None` where there was no traceback.
+        message: its whole message.
+        frame: the terminal frame, innermost.
+        causes: chained exceptions, outermost cause first.
+        fingerprint: equal for equal failures on any machine (paths, addresses, numbers removed).
+        log: path of the whole log, relative to the run directory.
+    """
+
+    exception: str | None
+    message: str
+    frame: Frame | None
+    causes: tuple[Cause, ...] = ()
+    fingerprint: str
+    log: str | None = None
+
+    def headline(self) -> str:
+        """Say the failure in one line: class, first line of the message, terminal frame."""
+        first = self.message.strip().splitlines()[0] if self.message.strip() else ""
+        head = f"{self.exception}: {first}" if self.exception and first else self.exception or first
+        if self.frame is None:
+            return head or "no message"
+        name = self.frame.file.rsplit("/", 1)[-1]
+        return f"{head} (at {name}:{self.frame.line} in {self.frame.function})"
+
+
+class Row(Record):
+    """One planned iteration and what became of it: one line of `rows.jsonl`.
+
+    Attributes:
+        id: `<invocation>__<iteration>`, the same before and after the run.
+        invocation: index of the process launch within its point, cell and arm, from 0.
+        iteration: index inside the invocation, from 0, in time order.
+        values: metric name to value in that metric's unit (see `reprokit.metrics`).
+        cold: the first iteration of a process without warm-up: kept, never pooled.
+        labels: facts that a reader must know beside the number (`synthetic_weights`, ...).
+    """
+
+    id: str
+    point: str
+    cell: str
+    arm: Arm
+    invocation: Annotated[int, Field(ge=0)]
+    iteration: Annotated[int, Field(ge=0)]
+    status: RowStatus
+    reason: str | None = None
+    values: dict[str, float] = Field(default_factory=dict)
+    cold: bool = False
+    labels: tuple[str, ...] = ()
+    evidence: Evidence = Evidence()
+    failure: Failure | None = None
+
+
+class Estimate(Record):
+    """A number with everything needed to trust or to recompute it.
+
+    `value`, `low` and `high` are in `unit`; a `None` value carries its `reason`.
+
+    Attributes:
+        n: sample sizes by level, for example {"invocations": 5, "iterations": 60}.
+        method: how it was computed, with the source of the method.
+        level: confidence level of [low, high], between 0 and 1.
+    """
+
+    name: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    unit: str
+    level: float | None = None
+    method: str
+    n: dict[str, int] = Field(default_factory=dict)
+    seed: int | None = None
+    reason: str | None = None

@@ -1,0 +1,137 @@
+"""Stack axes, stack points and what became of them on a machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+from pydantic import Field, JsonValue
+
+from reprokit.records import Record, Scalar
+
+SHA_AXIS = "sha"
+PYTHON_AXIS = "python"
+CELL_AXES = frozenset({"model", "dtype", "phase", "cache", "compile_mode", "token_len", "batch"})
+"""Axes that vary inside an environment; every other axis but sha and python is a package."""
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9.]+")
+_LONGEST_SLUG = 80
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 of a JSON-able value in its canonical form, in hex."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def slug(assignment: dict[str, Scalar], *, empty: str) -> str:
+    """Name an assignment of axes in words that are safe as a file name on any system.
+
+    Two assignments never share a slug: where cleaning or cutting lost anything, a digest of the
+    whole assignment is appended.
+    """
+    if not assignment:
+        return empty
+    exact = "_".join(f"{name}-{value}" for name, value in assignment.items())
+    clean = "_".join(
+        _UNSAFE.sub("-", f"{name}-{value}").strip("-.") for name, value in assignment.items()
+    )
+    if clean == exact and len(clean) <= _LONGEST_SLUG:
+        return clean
+    return f"{clean[:_LONGEST_SLUG]}-{digest(assignment)[:8]}"
+
+
+class StackPoint(Record):
+    """One assignment of the stack axes, as planned.
+
+    Attributes:
+        id: safe as a directory name; unique in its plan.
+        axes: axis to the value's label, as a reader names it ({"sha": "pinned"}).
+        commit: full SHA to check out; None for a built-in benchmark.
+        python: version request for uv ("3.11"), None for the one that runs reprokit.
+        requirements: PEP 508 lines, with the package axes already put in.
+        overrides: `name==value` for every package axis: what uv must accept even when another
+            package declares something else.
+    """
+
+    id: str
+    axes: dict[str, Scalar]
+    commit: str | None
+    python: str | None
+    requirements: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+
+    def identity(self) -> str:
+        """Digest of what was asked for; equal for equal points on any machine."""
+        return digest([self.commit, self.python, sorted(self.requirements), sorted(self.overrides)])
+
+
+class Distribution(Record):
+    """An installed distribution as seen from inside; digest is that of its RECORD file."""
+
+    name: str
+    version: str
+    record_sha256: str | None
+
+
+class Probe(Record):
+    """What an environment said about itself, from inside.
+
+    Attributes:
+        python: full version of the interpreter.
+        altered: files whose digest is not the one in their RECORD.
+        unrecorded: files that no RECORD names, relative to site-packages.
+        torch: version, git_version, cuda, and what was imported; None without torch.
+        device: name, type, sm, memory of the device that would be measured on.
+        platform: machine, system, libc, processor.
+    """
+
+    python: str
+    executable: str
+    distributions: tuple[Distribution, ...]
+    altered: tuple[str, ...] = ()
+    unrecorded: tuple[str, ...] = ()
+    torch: dict[str, JsonValue] | None = None
+    device: dict[str, JsonValue] = Field(default_factory=dict)
+    platform: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def version(self, name: str) -> str | None:
+        """Version of a distribution as installed, None where it is not."""
+        wanted = re.sub(r"[-_.]+", "-", name).lower()
+        for found in self.distributions:
+            if found.name == wanted:
+                return found.version
+        return None
+
+
+class ReadyPoint(Record):
+    """A stack point after `prepare`: measured facts, or why there is nothing to measure on.
+
+    Attributes:
+        failed: the reason as a code and a sentence, when the point is `environment_failed`.
+        declared: False when the combination is not one that the packages themselves declare.
+        resolver_says: the resolver's own sentence for an undeclared combination.
+        locked: False for an existing interpreter (host stack).
+        relocked: True when a committed lock was put aside by `--relock`.
+        tree: Git tree hash of the checkout.
+        notes: sentences that the report must not hide.
+    """
+
+    point: str
+    identity: str
+    failed: str | None = None
+    failed_detail: str | None = None
+    environment: str | None = None
+    lock_sha256: str | None = None
+    python: str | None = None
+    source: str | None = None
+    commit: str | None = None
+    tree: str | None = None
+    declared: bool = True
+    resolver_says: str | None = None
+    locked: bool = True
+    relocked: bool = False
+    probe: Probe | None = None
+    assets: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
