@@ -1,1 +1,1 @@
-"""."""
+"""The command line: options, progress display, exit codes. Decides nothing about claims."""

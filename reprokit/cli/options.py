@@ -1,0 +1,139 @@
+"""Options that several commands share, and the records they fill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar
+
+import click
+
+from reprokit.pipeline import Machine, Request
+from reprokit.plan import Design
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_RUNS = Path("runs")
+
+
+def _apply(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+plan_options = _apply(
+    click.option(
+        "--sweep",
+        "sweeps",
+        multiple=True,
+        metavar="AXES",
+        help="Axes to vary: 'sha,triton' takes the claim's values, 'triton=3.3.1,3.6.0' sets them. "
+        "Repeatable.",
+    ),
+    click.option(
+        "--design",
+        type=click.Choice(["full", "one-at-a-time"]),
+        default="full",
+        show_default=True,
+        help="Every combination, or the claim's own point and each single departure from it.",
+    ),
+    click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Change one value of the claim, as 'protocol.invocations=3'. The report says so.",
+    ),
+    click.option(
+        "--weights",
+        type=click.Choice(["hub", "synthetic"]),
+        help="Short for --set model.weights=...; synthetic weights are random and labelled.",
+    ),
+    click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Measure on this device."),
+    click.option("--seed", type=click.IntRange(min=0), help="Seed of the order of invocations."),
+    click.option(
+        "--allow-local-repos",
+        is_flag=True,
+        help="Accept claims whose repository is a path of this machine.",
+    ),
+)
+"""What decides the plan."""
+
+environment_options = _apply(
+    click.option(
+        "--relock", is_flag=True, help="Resolve anew instead of using the claim's committed lock."
+    ),
+    click.option(
+        "--torch-backend",
+        metavar="NAME",
+        help="PyTorch build to prefer: auto, cpu, cu126, ... (default: the claim's).",
+    ),
+    click.option(
+        "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Parallel builds."
+    ),
+)
+"""What decides how environments are made."""
+
+runs_option = click.option(
+    "--runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_RUNS,
+    show_default=True,
+    help="Folder that run directories are kept in.",
+)
+quiet_option = click.option("--quiet", is_flag=True, help="No progress display.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+run_argument = click.argument(
+    "run_path", metavar="RUN", type=click.Path(file_okay=False, path_type=Path)
+)
+claim_argument = click.argument("claim_path", metavar="CLAIM", type=click.Path(path_type=Path))
+
+
+class PlanOptions(TypedDict):
+    """Values of `plan_options`, as click hands them over."""
+
+    sweeps: tuple[str, ...]
+    design: Design
+    overrides: tuple[str, ...]
+    weights: str | None
+    device: str | None
+    seed: int | None
+    allow_local_repos: bool
+
+
+class RunOptions(PlanOptions):
+    """Values of `plan_options`, `environment_options`, `runs_option` and `quiet_option`."""
+
+    relock: bool
+    torch_backend: str | None
+    jobs: int
+    runs: Path
+    quiet: bool
+
+
+def request_of(claim_path: Path, given: PlanOptions) -> Request:
+    """Turn the options of a command into what the pipeline is asked for."""
+    weights = (f"model.weights={given['weights']}",) if given["weights"] else ()
+    return Request(
+        claim=claim_path,
+        sweeps=given["sweeps"],
+        design=given["design"],
+        overrides=(*given["overrides"], *weights),
+        device=given["device"],
+        seed=given["seed"],
+        allow_local=given["allow_local_repos"],
+    )
+
+
+def machine_of(given: RunOptions) -> Machine:
+    """Describe this machine by its defaults and the options of a command."""
+    return Machine.here(
+        runs=given["runs"],
+        relock=given["relock"],
+        torch_backend=given["torch_backend"],
+        jobs=given["jobs"],
+    )
