@@ -1,1 +1,1 @@
-"""."""
+"""The only part of reprokit that starts processes."""

@@ -1,1 +1,1 @@
-"""."""
+"""The run directory, and executing a plan in it."""

@@ -1,0 +1,163 @@
+"""One invocation in a run directory: what it was to do, and whether it is finished.
+
+`spec.json` is written before the process starts, `exit.json` after it ended. A directory with the
+second is finished and never touched again; one without is set aside and the invocation is made
+anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from reprokit.adapter import Adapter, Command, Invocation, OptionError, PointContext
+from reprokit.errors import DamagedRunError, ReprokitError
+from reprokit.plan import Plan, PlannedInvocation
+from reprokit.process.launch import EXIT, end_stale
+from reprokit.records import Record
+from reprokit.run.directory import RunDirectory
+from reprokit.stack import ReadyPoint, digest
+
+SPEC = "spec.json"
+
+
+class InvocationSpec(Record):
+    """What `spec.json` holds: one invocation as it was asked for.
+
+    Attributes:
+        identity: see `identity`.
+        argv, cwd, env: what was started, without a shell; None and empty where `refused` is set.
+        removed: names of variables of reprokit's own environment that were kept from the
+            benchmark although they could have changed what it measures.
+        unsupported: the adapter's reason why no row of this can be `ok`.
+        refused: why the adapter could not even make a command; no process was started then.
+    """
+
+    schema_: Annotated[Literal["reprokit/invocation/v1"], Field(alias="schema")] = (
+        "reprokit/invocation/v1"
+    )
+    planned: PlannedInvocation
+    identity: str
+    timeout_s: float
+    argv: tuple[str, ...] | None = None
+    cwd: str | None = None
+    env: dict[str, str] = Field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+    unsupported: str | None = None
+    refused: str | None = None
+
+
+def identity(plan: Plan, planned: PlannedInvocation, ready: ReadyPoint) -> str:
+    """Digest of all that decides what an invocation measures; the same before and after the run.
+
+    It covers the point as asked for and as prepared: rows of one point never mix two locks or two
+    source trees, even when a resumed run prepared the point again.
+    """
+    return digest(
+        [
+            planned.model_dump(mode="json"),
+            plan.point(planned.point).identity(),
+            [ready.identity, ready.lock_sha256, ready.tree],
+            plan.cell(planned.cell).model_dump(mode="json"),
+            plan.setup.model_dump(mode="json"),
+            plan.timeout_s,
+        ]
+    )
+
+
+def point_context(ready: ReadyPoint, adapter: Adapter) -> PointContext:
+    """Say where a prepared point lives on this machine.
+
+    Raises:
+        DamagedRunError: the point counts as ready and says neither why not nor where.
+    """
+    builtin = adapter.builtin_source()
+    source = ready.source or (str(builtin) if builtin else None)
+    if ready.python is None or source is None:
+        missing = "interpreter" if ready.python is None else "source"
+        raise DamagedRunError(f"stack point {ready.point}: it is ready and names no {missing}")
+    return PointContext(
+        point=ready.point, python=ready.python, source=source,
+        commit=ready.commit, assets=ready.assets,
+    )  # fmt: skip
+
+
+def invocation_record(plan: Plan, planned: PlannedInvocation, run: RunDirectory) -> Invocation:
+    """Return the invocation as adapters see it, with its directory on this machine."""
+    return Invocation(
+        id=planned.id, arm=planned.arm, cell=plan.cell(planned.cell).axes,
+        directory=str(run.invocation(planned.id)),
+    )  # fmt: skip
+
+
+def make_command(
+    adapter: Adapter, plan: Plan, point: PointContext, invocation: Invocation
+) -> Command | str:
+    """Ask the adapter for the command; return its reason where it cannot make one."""
+    try:
+        return adapter.command(plan.setup, point, invocation)
+    except OptionError as error:
+        return f"{'.'.join(('options', *error.path))}: {error.message}"
+    except ReprokitError as error:
+        return error.what
+
+
+def read_spec(
+    run: RunDirectory, planned: PlannedInvocation, expected: str
+) -> InvocationSpec | None:
+    """Read the spec of an invocation and check that it is the planned one.
+
+    `expected` is the identity that plan and point give it now.
+
+    Raises:
+        DamagedRunError: it cannot be read, or it is of another plan or environment.
+    """
+    path = run.invocation(planned.id) / SPEC
+    try:
+        spec = InvocationSpec.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise DamagedRunError(f"{path}: {error.errors()[0]['msg']}") from error
+    if spec.identity != expected or spec.planned != planned:
+        raise DamagedRunError(
+            f"{path}: the invocation was made for another plan, setup or environment",
+            hint="Rows of unlike measurements are not pooled. Start a new run.",
+        )
+    return spec
+
+
+def is_finished(run: RunDirectory, planned: PlannedInvocation, expected: str) -> bool:
+    """Tell whether nothing is left to do for an invocation.
+
+    What a killed run left behind is ended first: its supervisor may be about to write exit.json,
+    and an invocation that finished at the last moment is not to be lost.
+
+    Raises:
+        DamagedRunError: what is there is not what was planned.
+    """
+    folder = run.invocation(planned.id)
+    if folder.exists() and not (folder / EXIT).exists():
+        end_stale(folder)
+    if not (folder / EXIT).exists():
+        spec = read_spec(run, planned, expected) if folder.exists() else None
+        return spec is not None and spec.refused is not None
+    if read_spec(run, planned, expected) is None:
+        raise DamagedRunError(f"{folder}: it has {EXIT} and no {SPEC}")
+    run.exit(planned.id)
+    return True
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Move the directory of an interrupted invocation out of the way.
+
+    Returns where it is now, None when there was none. Nothing of it is thrown away.
+    """
+    if not folder.exists():
+        return None
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.interrupted-{number}")).exists():
+        number += 1
+    return folder.rename(aside)

@@ -1,0 +1,143 @@
+"""The scripted benchmark: takes its orders as JSON, reports known numbers, or misbehaves.
+
+Standard library only. Every scenario is a function; `report` is the good behaviour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Order = dict[str, Any]
+
+
+def line(order: Order, iteration: int, **changes: Any) -> str:
+    latency_ms = order["latencies_ms"][iteration]
+    time.sleep(latency_ms / 1000)
+    tokens = order["tokens"]
+    facts = {
+        "iteration": iteration,
+        "latency_ms": latency_ms,
+        "tokps": 1000 * tokens / latency_ms,
+        "tokens": tokens,
+        "tokens_asked": tokens,
+        "output_tokens": list(range(tokens)),
+        "device": order["device"],
+        "compile": order["compile"],
+    }
+    return json.dumps({**facts, **changes})
+
+
+def report(order: Order, count: int | None = None, **changes: Any) -> None:
+    time.sleep(order["sleep_s"])
+    for iteration in range(len(order["latencies_ms"]) if count is None else count):
+        print(line(order, iteration, **changes), flush=True)
+
+
+def hang(order: Order) -> None:
+    """Wait for ever with one child that ignores SIGTERM and one that left for its own session."""
+    wait = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    stubborn = subprocess.Popen([sys.executable, "-c", wait])
+    gone = subprocess.Popen([sys.executable, "-c", wait], start_new_session=True)
+    Path("pids.json").write_text(json.dumps([os.getpid(), stubborn.pid, gone.pid]))
+    report(order, 1)
+    time.sleep(600)
+
+
+def orphan(order: Order) -> None:
+    """End well and leave a daemon behind."""
+    daemon = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
+    )
+    Path("pids.json").write_text(json.dumps([daemon.pid]))
+    report(order)
+
+
+def killed(_: Order, number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def half_line(order: Order) -> None:
+    report(order, 1)
+    sys.stdout.write(line(order, 1)[:20])
+
+
+def flood(order: Order) -> None:
+    """Write 200 MB of stderr, then die of an exception."""
+    piece = b"x" * 79 + b"\n"
+    for _ in range(200):
+        sys.stderr.buffer.write(piece * 12_500)
+    sys.stderr.flush()
+    crash(order)
+
+
+def crash(_: Order) -> None:
+    try:
+        json.loads("{")
+    except ValueError as error:
+        raise RuntimeError("the configuration of layer 17\nis not readable") from error
+
+
+def late_crash(order: Order) -> None:
+    report(order)
+    sys.exit(7)
+
+
+def early_crash(order: Order) -> None:
+    report(order, 1)
+    sys.exit(7)
+
+
+def out_of_memory(_: Order) -> None:
+    raise MemoryError("Unable to allocate 93.1 GiB")
+
+
+def too_many(order: Order) -> None:
+    order["latencies_ms"] += [1.0]
+    report(order)
+
+
+def twice(order: Order) -> None:
+    report(order, 1)
+    report(order, len(order["latencies_ms"]) - 1)
+
+
+SCENARIOS: dict[str, Callable[[Order], None]] = {
+    "ok": report,
+    "hang": hang,
+    "orphan": orphan,
+    "segfault": lambda order: killed(order, signal.SIGSEGV),
+    "sigkill": lambda order: killed(order, signal.SIGKILL),
+    "half_line": half_line,
+    "no_sample": lambda _: None,
+    "missing_sample": lambda order: report(order, 1),
+    "flood": flood,
+    "crash": crash,
+    "late_crash": late_crash,
+    "early_crash": early_crash,
+    "oom": out_of_memory,
+    "too_many": too_many,
+    "twice": twice,
+    "unsupported": crash,
+    "fallback": lambda order: report(order, compile="fell_back"),
+    "unproven": lambda order: report(order, compile=None),
+    "wrong_output": lambda order: report(order, output_tokens=[0, 1, 999]),
+    "no_output": lambda order: report(order, output_tokens=None),
+    "few_tokens": lambda order: report(order, tokens=1),
+    "wrong_device": lambda order: report(order, device="cuda:0"),
+    "no_device": lambda order: report(order, device=None),
+    "impossible_time": lambda order: report(order, latency_ms=1e6),
+    "zero_time": lambda order: report(order, latency_ms=0.0),
+}
+
+
+if __name__ == "__main__":
+    given: Order = json.loads(sys.argv[1])
+    SCENARIOS[given["scenario"]](given)

@@ -1,0 +1,346 @@
+"""Rows from files alone: one per planned iteration, and `ok` only with proof."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_plan import new_run, ready_points, scripted_plan
+
+from reprokit.adapter import Reading, load_adapter
+from reprokit.errors import DamagedRunError, RunError
+from reprokit.plan import PlannedInvocation
+from reprokit.process.launch import Exit
+from reprokit.records import Arm, Evidence, Failure, Frame, Row, RowStatus
+from reprokit.rows import collect_rows, read_rows, write_rows
+from reprokit.run.atomic import write_record
+from reprokit.run.directory import RunDirectory
+from reprokit.run.invocation import InvocationSpec, identity
+from reprokit.stack import ReadyPoint
+
+SUBJECT, BASELINE = "p1__all__subject__00", "p1__all__baseline__00"
+
+
+def line(iteration: int, **changes: Any) -> str:
+    facts = {
+        "iteration": iteration, "latency_ms": 2.0, "tokps": 4000.0, "tokens": 8, "tokens_asked": 8,
+        "output_tokens": [1, 2, 3], "device": "cpu", "compile": "compiled",
+    }  # fmt: skip
+    return json.dumps({**facts, **changes})
+
+
+def ended(**changes: Any) -> Exit:
+    facts = {
+        "schema": "reprokit/exit/v1", "returncode": 0, "signal": None, "stopped_by": None,
+        "spawn_error": None, "wall_s": 9.0, "user_s": 1.0, "system_s": 0.0, "max_rss_bytes": 1,
+        "leftovers": 0, "unkillable": 0, "started": "2026-01-01T00:00:00+00:00",
+        "monotonic_start_s": 1.0, "boot_id": None, "stdout_bytes": 0, "stderr_bytes": 0,
+    }  # fmt: skip
+    return Exit(**{**facts, **changes})
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A run whose files a test writes by hand: two invocations of two samples."""
+
+    run: RunDirectory
+    ready: dict[str, ReadyPoint]
+
+    def invocation(self, name: str) -> PlannedInvocation:
+        return next(planned for planned in self.run.plan.invocations if planned.id == name)
+
+    def save(
+        self,
+        name: str,
+        lines: list[str],
+        exit_: Exit | None = None,
+        *,
+        stderr: str = "",
+        **spec: Any,
+    ) -> None:
+        planned = self.invocation(name)
+        folder = self.run.invocation(name)
+        folder.mkdir()
+        mine = identity(self.run.plan, planned, self.ready["p1"])
+        made = {"argv": ("x",), "cwd": "/", "planned": planned, "identity": mine, "timeout_s": 30.0}
+        write_record(folder / "spec.json", InvocationSpec(**{**made, **spec}))
+        (folder / "stdout.log").write_text("".join(f"{text}\n" for text in lines))
+        (folder / "stderr.log").write_text(stderr)
+        if exit_ is not None:
+            write_record(folder / "exit.json", exit_)
+
+    def rows(self) -> tuple[Row, ...]:
+        return collect_rows(self.run.plan, self.ready, load_adapter("scripted"), self.run)
+
+    def of(self, name: str) -> list[Row]:
+        return [row for row in self.rows() if row.id.startswith(name)]
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Saved:
+    plan = scripted_plan()
+    return Saved(new_run(plan, tmp_path), ready_points(plan))
+
+
+def both(saved: Saved, lines: list[str], **exit_: Any) -> list[Row]:
+    """Save a sound baseline and this subject; return the subject's rows."""
+    saved.save(BASELINE, [line(0, compile="not_asked"), line(1, compile="not_asked")], ended())
+    saved.save(SUBJECT, lines, ended(**exit_))
+    return saved.of(SUBJECT)
+
+
+def test_sound_samples_are_ok_and_keep_everything(saved: Saved) -> None:
+    first, second = both(saved, [line(0), line(1, latency_ms=2.5)])
+    assert (first.status, first.reason, first.labels) == (RowStatus.OK, None, ())
+    assert (first.arm, first.point, first.cell) == (Arm.SUBJECT, "p1", "all")
+    assert second.values["latency_ms"] == 2.5
+    assert second.evidence.output_tokens == (1, 2, 3)
+
+
+def test_rows_are_those_of_the_plan_in_its_order(saved: Saved) -> None:
+    assert tuple(row.id for row in saved.rows()) == saved.run.plan.row_ids()
+    assert {row.status for row in saved.rows()} == {RowStatus.NOT_RUN}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"latency_ms": 0.0}, RowStatus.FALL_THROUGH, "impossible_value"),
+        ({"latency_ms": -1.0}, RowStatus.FALL_THROUGH, "impossible_value"),
+        ({"latency_ms": float("nan")}, RowStatus.FALL_THROUGH, "impossible_value"),
+        ({"tokps": float("inf")}, RowStatus.FALL_THROUGH, "impossible_value"),
+        ({"tokens": 7}, RowStatus.FALL_THROUGH, "wrong_tokens"),
+        ({"tokens": 0, "tokens_asked": 0}, RowStatus.FALL_THROUGH, "no_tokens"),
+        ({"device": "cuda"}, RowStatus.WRONG_OUTPUT, "device_mismatch"),
+        ({"compile": "fell_back"}, RowStatus.SILENT_FALLBACK, "compile_fell_back"),
+        ({"compile": "partly"}, RowStatus.SILENT_FALLBACK, "compile_partly"),
+        ({"compile": "unknown"}, RowStatus.SILENT_FALLBACK, "compile_unknown"),
+        ({"compile": None}, RowStatus.SILENT_FALLBACK, "compile_unknown"),
+        ({"output_tokens": [1, 2, 4]}, RowStatus.WRONG_OUTPUT, "output_differs"),
+        ({"output_tokens": [1, 2]}, RowStatus.WRONG_OUTPUT, "output_differs"),
+        ({"latency_ms": 9_200.0}, RowStatus.CONTAMINATED, "impossible_time"),
+    ],
+)  # fmt: skip
+def test_every_gate_closes(
+    saved: Saved, changes: dict[str, Any], status: RowStatus, code: str
+) -> None:
+    row = both(saved, [line(0, **changes), line(1)])[0]
+    assert (row.status, (row.reason or "").partition(":")[0]) == (status, code)
+    assert row.values
+
+
+def test_time_is_impossible_by_rate_alone(saved: Saved) -> None:
+    rows = both(saved, [line(0), line(1)], wall_s=0.003)
+    assert {row.status for row in rows} == {RowStatus.CONTAMINATED}
+
+
+def test_the_first_difference_is_named(saved: Saved) -> None:
+    row = both(saved, [line(0, output_tokens=[1, 9, 3]), line(1)])[0]
+    assert row.reason is not None
+    assert row.reason.endswith("at token 1")
+
+
+def test_a_baseline_that_disagrees_with_itself_allows_either(saved: Saved) -> None:
+    other = line(1, compile="not_asked", output_tokens=[7, 7, 7])
+    saved.save(BASELINE, [line(0, compile="not_asked"), other], ended())
+    saved.save(SUBJECT, [line(0, output_tokens=[7, 7, 7]), line(1, output_tokens=[5])], ended())
+    assert [row.status for row in saved.rows() if row.arm is Arm.BASELINE] == [RowStatus.OK] * 2
+    assert [row.status for row in saved.of(SUBJECT)] == [RowStatus.OK, RowStatus.WRONG_OUTPUT]
+
+
+def test_what_was_not_reported_is_labelled(saved: Saved) -> None:
+    row = both(saved, [line(0, device=None, output_tokens=None), line(1)])[0]
+    assert row.status is RowStatus.OK
+    assert row.labels == ("device_unreported", "output_unchecked")
+
+
+def test_without_a_sound_baseline_output_is_unchecked(saved: Saved) -> None:
+    saved.save(SUBJECT, [line(0), line(1)], ended())
+    assert {row.labels for row in saved.of(SUBJECT)} == {("output_unchecked",)}
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ([line(0), line(1), line(2)], "too_many_samples"),
+        ([line(0), line(0)], "repeated_sample"),
+        ([line(0), line(5)], "unknown_sample"),
+        ([line(-1)], "unknown_sample"),
+    ],
+)
+def test_samples_that_contradict_the_plan_spoil_all(
+    saved: Saved, lines: list[str], code: str
+) -> None:
+    rows = both(saved, lines)
+    assert [row.status for row in rows] == [RowStatus.WRONG_OUTPUT] * 2
+    assert {(row.reason or "").partition(":")[0] for row in rows} == {code}
+
+
+@pytest.mark.parametrize(
+    ("exit_", "status", "words"),
+    [
+        ({}, RowStatus.FALL_THROUGH, "missing_samples: exit 0 with 1 of 2"),
+        ({"returncode": 3}, RowStatus.CRASH, "exited with code 3"),
+        ({"returncode": None, "signal": "SIGSEGV"}, RowStatus.KILLED, "SIGSEGV"),
+        ({"returncode": None, "signal": "SIGKILL"}, RowStatus.KILLED, "not sent by reprokit"),
+        ({"returncode": None, "signal": "SIGKILL", "stopped_by": "timeout"},
+         RowStatus.TIMEOUT, "no end after 30 s"),
+        ({"returncode": 0, "stopped_by": "timeout"}, RowStatus.TIMEOUT, "no end"),
+        ({"returncode": None, "signal": "SIGTERM", "stopped_by": "log_limit"},
+         RowStatus.KILLED, "log_limit"),
+        ({"returncode": None, "spawn_error": "[Errno 2] No such file"},
+         RowStatus.ENVIRONMENT_FAILED, "spawn_failed"),
+    ],
+)  # fmt: skip
+def test_a_missing_sample_bears_how_the_process_ended(
+    saved: Saved, exit_: dict[str, Any], status: RowStatus, words: str
+) -> None:
+    first, second = both(saved, [line(0)], **exit_)
+    assert first.status is RowStatus.OK
+    assert ("died_later" in first.labels) == (exit_ != {})
+    assert second.status is status
+    assert words in (second.reason or "")
+    assert (second.failure is not None) == (exit_ != {})
+
+
+def test_a_process_that_died_after_its_last_sample_is_no_ground(saved: Saved) -> None:
+    rows = both(saved, [line(0), line(1)], returncode=7)
+    assert {(row.status, row.reason) for row in rows} == {
+        (RowStatus.CRASH, "exited with code 7 after its last sample")
+    }
+    assert all(row.values for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("returncode", "status"), [(1, RowStatus.OOM), (0, RowStatus.FALL_THROUGH)]
+)
+def test_memory_is_the_reason_only_for_a_process_that_failed(
+    saved: Saved, returncode: int, status: RowStatus
+) -> None:
+    stderr = 'Traceback (most recent call last):\n  File "a.py", line 1, in f\nMemoryError\n'
+    saved.save(SUBJECT, [], ended(returncode=returncode), stderr=stderr)
+    row = saved.of(SUBJECT)[0]
+    assert row.status is status
+    assert row.failure is not None
+    assert row.failure.exception == "MemoryError"
+    assert row.failure.log == f"invocations/{SUBJECT}/stderr.log"
+
+
+def test_chatter_of_a_process_that_ended_well_is_no_failure(saved: Saved) -> None:
+    saved.save(SUBJECT, [], ended(), stderr="UserWarning: slow\n")
+    assert saved.of(SUBJECT)[0].failure is None
+
+
+def test_half_a_line_says_where(saved: Saved) -> None:
+    rows = both(saved, [line(0), line(1)[:30]])
+    assert [row.status for row in rows] == [RowStatus.OK, RowStatus.FALL_THROUGH]
+    assert "stdout.log:2" in (rows[1].reason or "")
+
+
+def test_what_a_commit_cannot_do_is_never_ok(saved: Saved) -> None:
+    saved.save(SUBJECT, [line(0)], ended(returncode=1), stderr="x", unsupported="no --device")
+    rows = saved.of(SUBJECT)
+    assert {(row.status, row.reason) for row in rows} == {(RowStatus.UNSUPPORTED, "no --device")}
+    assert rows[1].failure is not None
+
+
+def test_a_failed_point_is_environment_failed(saved: Saved) -> None:
+    failed = saved.ready["p1"].model_copy(
+        update={"failed": "install_failed", "failed_detail": "no wheel for triton"}
+    )
+    rows = replace(saved, ready={"p1": failed}).rows()
+    assert {(row.status, row.reason) for row in rows} == {
+        (RowStatus.ENVIRONMENT_FAILED, "install_failed")
+    }
+    assert rows[0].failure is not None
+    assert rows[0].failure.message == "no wheel for triton"
+
+
+def test_a_point_that_was_never_prepared_is_not_run(saved: Saved) -> None:
+    rows = replace(saved, ready={}).rows()
+    assert {row.status for row in rows} == {RowStatus.NOT_RUN}
+
+
+def test_an_interrupted_invocation_is_not_run(saved: Saved) -> None:
+    saved.save(SUBJECT, [line(0), line(1)])
+    assert {row.status for row in saved.of(SUBJECT)} == {RowStatus.NOT_RUN}
+    assert "interrupted" in (saved.of(SUBJECT)[0].reason or "")
+
+
+def test_a_structured_failure_gets_a_fingerprint(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Failure(
+        exception="KeyError", message="'a'", frame=Frame(file="h.py", line=1, function="f"),
+        fingerprint="",
+    )  # fmt: skip
+    adapter = load_adapter("scripted")
+    reading = Reading(samples=(), failure=written, labels=("synthetic_weights",))
+    monkeypatch.setattr(type(adapter), "read", lambda *_: reading)
+    saved.save(SUBJECT, [], ended(returncode=1))
+    row = saved.of(SUBJECT)[0]
+    assert row.failure is not None
+    assert len(row.failure.fingerprint) == 12
+    assert row.labels == ("synthetic_weights",)
+
+
+def test_another_plan_s_invocation_is_refused(saved: Saved) -> None:
+    saved.save(SUBJECT, [line(0), line(1)], ended(), identity="0" * 64)
+    with pytest.raises(DamagedRunError, match="another plan, setup or environment"):
+        saved.rows()
+
+
+def test_another_lock_is_refused(saved: Saved) -> None:
+    both(saved, [line(0), line(1)])
+    relocked = saved.ready["p1"].model_copy(update={"lock_sha256": "1" * 64})
+    with pytest.raises(DamagedRunError, match="another plan, setup or environment"):
+        replace(saved, ready={"p1": relocked}).rows()
+
+
+def test_strangers_and_damage_are_refused(saved: Saved) -> None:
+    saved.save(SUBJECT, [], ended())
+    folder = saved.run.invocation(SUBJECT)
+    folder.with_name(f"{SUBJECT}.interrupted-1").mkdir()
+    assert saved.rows()
+    (folder / "exit.json").write_text("{")
+    with pytest.raises(DamagedRunError, match=r"exit\.json"):
+        saved.rows()
+    folder.with_name("unplanned").mkdir()
+    with pytest.raises(DamagedRunError, match="not in the plan"):
+        saved.rows()
+
+
+def test_rows_are_written_and_read_back(saved: Saved) -> None:
+    rows = both(saved, [line(0, latency_ms=float("inf")), line(1, latency_ms=1 / 3)])
+    write_rows(saved.run, rows)
+    assert list(read_rows(saved.run.rows)) == rows
+
+
+def test_a_damaged_line_is_named(saved: Saved, tmp_path: Path) -> None:
+    write_rows(saved.run, saved.rows())
+    text = saved.run.rows.read_text()
+    saved.run.rows.write_text(text[: len(text) - 20])
+    with pytest.raises(DamagedRunError, match=r"rows\.jsonl:4"):
+        list(read_rows(saved.run.rows))
+    with pytest.raises(RunError, match="cannot be read"):
+        list(read_rows(tmp_path / "none.jsonl"))
+
+
+def test_evidence_of_a_sample_overrides_that_of_its_invocation(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = load_adapter("scripted")
+    read = type(adapter).read
+
+    def with_common(self: Any, *given: Any) -> Reading:
+        common = Evidence(device="cuda", extra={"torch": "2.7.1"})
+        return read(self, *given).model_copy(update={"evidence": common})
+
+    monkeypatch.setattr(type(adapter), "read", with_common)
+    first, second = both(saved, [line(0), line(1, device=None)])
+    assert (first.status, first.evidence.device) == (RowStatus.OK, "cpu")
+    assert first.evidence.extra == {"torch": "2.7.1"}
+    assert second.status is RowStatus.WRONG_OUTPUT
