@@ -1,1 +1,1 @@
-"""."""
+"""Reports: what people read; no number is made here."""

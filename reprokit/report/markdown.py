@@ -1,0 +1,90 @@
+"""report.md: the verdict with everything a sceptical reader needs to check it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from reprokit.claim.model import Claim
+from reprokit.errors import DamagedRunError
+from reprokit.plan import Plan
+from reprokit.records import Row
+from reprokit.report.claim_section import claim_section
+from reprokit.report.environment_section import environment_section
+from reprokit.report.evidence_section import (
+    failures_section,
+    figures_section,
+    identity_section,
+    invocations_section,
+)
+from reprokit.report.limits_section import labels_section, limits_section, reproduce_section
+from reprokit.report.markup import text
+from reprokit.report.points_section import axes_section, points_section
+from reprokit.stack import ReadyPoint
+from reprokit.verdict.records import Verdict
+from reprokit.verdict.score import rows_digest
+from reprokit.verdict.wording import OUTCOME_WORDS
+
+
+def render_markdown(
+    verdict: Verdict,
+    claim: Claim,
+    plan: Plan,
+    ready: Mapping[str, ReadyPoint],
+    rows: Sequence[Row],
+) -> str:
+    """Write the report of one run.
+
+    Args:
+        verdict: the verdict that `score` drew from these rows.
+        claim: the claim as planned.
+        plan: the plan of the run.
+        ready: what became of each stack point in `prepare`.
+        rows: the rows of the run, in any order.
+
+    Raises:
+        DamagedRunError: the verdict was drawn from other rows; a report would mix two runs.
+    """
+    if rows_digest(rows) != verdict.rows_sha256:
+        raise DamagedRunError(
+            f"the verdict of {verdict.claim_id!r} was not drawn from these rows",
+            hint="Run `reprokit score` on the run directory, then `reprokit report`.",
+        )
+    sections = (
+        _headline(verdict),
+        points_section(verdict),
+        axes_section(verdict),
+        failures_section(verdict),
+        claim_section(verdict, claim),
+        identity_section(verdict),
+        figures_section(verdict),
+        invocations_section(verdict),
+        environment_section(verdict, plan, ready),
+        labels_section(verdict),
+        reproduce_section(verdict, claim, plan),
+        limits_section(verdict, claim, plan),
+    )
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _headline(verdict: Verdict) -> list[str]:
+    return [
+        f"# {text(verdict.title)}",
+        "",
+        f"**Verdict: {OUTCOME_WORDS[verdict.outcome]}.** {text(verdict.sentence, 2000)}",
+        *_warnings(verdict),
+    ]
+
+
+def _warnings(verdict: Verdict) -> list[str]:
+    """What changes the meaning of the headline and must not be found only further down."""
+    lines: list[str] = []
+    if verdict.altered:
+        changes = ", ".join(text(change) for change in verdict.altered)
+        lines += ["", f"> The claim was altered for this run: {changes}."]
+    if verdict.claim_sha256 != verdict.planned_claim:
+        lines += ["", "> The claim was edited after the run was planned."]
+    if "synthetic_weights" in verdict.labels:
+        lines += ["", "> Measured with random weights; see Labels."]
+    if "relocked" in verdict.labels:
+        lines += ["", "> Measured on another stack than the claim's lock; see Environments."]
+    return lines

@@ -1,0 +1,85 @@
+"""A plan in words, for `--dry-run`: what would be built, run and downloaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from reprokit.claim.model import Claim, GitSource
+from reprokit.plan import Plan
+from reprokit.stack import StackPoint
+
+
+def plan_lines(
+    claim: Claim, plan: Plan, *, torch_backend: str | None, relock: bool
+) -> Iterator[str]:
+    """Yield the lines of a plan."""
+    yield f"{claim.id}: {claim.title}"
+    for change in plan.altered:
+        yield f"  departs from the claim file: {change}"
+    yield ""
+    yield f"design {plan.design}, order from seed {plan.seed}, on {plan.setup.device}"
+    for axis, values in plan.axes.items():
+        base = plan.base.get(axis)
+        shown = ", ".join(f"{value}*" if value == base else str(value) for value in values)
+        yield f"  axis {axis}: {shown}   (* the claim's own)"
+    yield ""
+    yield from _points(plan)
+    yield ""
+    yield from _work(plan)
+    yield ""
+    yield from _downloads(claim, plan, torch_backend=torch_backend, relock=relock)
+    for note in plan.notes:
+        yield f"note: {note}"
+
+
+def _points(plan: Plan) -> Iterator[str]:
+    yield f"{len(plan.points)} stack point{_s(len(plan.points))}:"
+    for point in plan.points:
+        yield f"  {point.id}"
+        yield f"      source {point.commit or 'built in'}; python {point.python or 'of reprokit'}"
+        yield f"      {' '.join(point.requirements)}"
+    for excluded in plan.excluded:
+        axes = ", ".join(f"{axis}={value}" for axis, value in excluded.axes.items())
+        yield f"  left out: {axes}: {excluded.reason}"
+
+
+def _work(plan: Plan) -> Iterator[str]:
+    cells = len(plan.cells)
+    yield f"{cells} cell{_s(cells)}: {', '.join(cell.id for cell in plan.cells)}"
+    arms = ", ".join(f"{arm} = {name}" for arm, name in plan.setup.arms.items())
+    yield f"arms: {arms}"
+    per_arm = Counter((i.point, i.cell, i.arm) for i in plan.invocations)
+    each = max(per_arm.values(), default=0)
+    yield (
+        f"{len(plan.invocations)} invocations ({each} for every point, cell and arm), "
+        f"{plan.setup.samples} samples each: {len(plan.row_ids())} rows"
+    )
+    worst = len(plan.invocations) * plan.timeout_s / 3600
+    yield f"at most {worst:.1f} h if every invocation ran into its limit of {plan.timeout_s:g} s"
+
+
+def _downloads(
+    claim: Claim, plan: Plan, *, torch_backend: str | None, relock: bool
+) -> Iterator[str]:
+    yield "prepare would bring to this machine, where it is not there yet:"
+    if isinstance(claim.source, GitSource):
+        commits = sorted({point.commit for point in plan.points if point.commit})
+        yield f"  {claim.source.repo} at {', '.join(commit[:10] for commit in commits)}"
+    environments = {_environment(point) for point in plan.points}
+    build = f", PyTorch build {torch_backend}" if torch_backend else ""
+    locked = claim.stack.lock is not None and not relock
+    how = f"from {claim.stack.lock}" if locked else "resolved by uv"
+    yield f"  packages of {len(environments)} environment{_s(len(environments))}, {how}{build}"
+    if plan.setup.model is not None and plan.setup.model.weights == "hub":
+        yield f"  weights of {plan.setup.model.id} from the hub"
+    elif plan.setup.model is not None:
+        yield f"  no weights: {plan.setup.model.id} is built here with random values"
+
+
+def _environment(point: StackPoint) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
+    return point.python, tuple(sorted(point.requirements)), tuple(sorted(point.overrides))
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -1,0 +1,73 @@
+"""The verdict on a terminal: a table of the points and the sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reprokit.records import Arm
+from reprokit.report.points_section import headline_estimate, headline_name, survival_words
+from reprokit.report.wording import estimate_words
+from reprokit.verdict.outcome import Outcome
+from reprokit.verdict.records import PointVerdict, Verdict
+from reprokit.verdict.wording import OUTCOME_WORDS, one_line
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+_STYLES = {Outcome.REPRODUCED: "green", Outcome.TRANSFERS: "green"}
+
+
+def render_terminal(verdict: Verdict) -> RenderableType:
+    """Return what rich prints: one row per stack point, then the verdict in one sentence."""
+    from rich.console import Group  # noqa: PLC0415 - rich is slow to import
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    axes = list(dict.fromkeys(name for point in verdict.points for name in point.axes))
+    arms = [arm for arm in Arm if arm in verdict.arms]
+    table = Table(title=Text(one_line(verdict.title)), title_justify="left")
+    for name in (
+        *axes,
+        "outcome",
+        headline_name(verdict),
+        *(f"{verdict.arms[arm]} survived" for arm in arms),
+        "declared",
+    ):
+        table.add_column(Text(name), overflow="fold")
+    for point in verdict.points:
+        table.add_row(
+            *(Text(str(point.axes.get(axis, "-"))) for axis in axes),
+            Text(OUTCOME_WORDS[point.outcome], style=style(point.outcome)),
+            Text(_estimate(verdict, point)),
+            *(Text(_survival(point, arm)) for arm in arms),
+            _declared(verdict, point),
+        )
+    headline = Text(f"{OUTCOME_WORDS[verdict.outcome].upper()}. ", style=style(verdict.outcome))
+    return Group(table, headline.append(one_line(verdict.sentence, 2000), style="default"))
+
+
+def style(outcome: Outcome) -> str:
+    """Colour an outcome: what holds, what does not, what is open."""
+    if not outcome.decided:
+        return "bold yellow"
+    return f"bold {_STYLES.get(outcome, 'red')}"
+
+
+def _estimate(verdict: Verdict, point: PointVerdict) -> str:
+    estimate = headline_estimate(verdict, point)
+    return estimate_words(estimate) if estimate and estimate.value is not None else "-"
+
+
+def _survival(point: PointVerdict, arm: Arm) -> str:
+    found = next((each for each in point.survival if each.arm is arm), None)
+    return survival_words(found) if found else "-"
+
+
+def _declared(verdict: Verdict, point: PointVerdict) -> Text:
+    from rich.text import Text  # noqa: PLC0415
+
+    declared = verdict.environment(point.point).declared
+    if declared is False:
+        return Text("no", style="bold yellow")
+    return Text("yes" if declared else "unknown")

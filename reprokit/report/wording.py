@@ -1,0 +1,77 @@
+"""Words of the report: labels, reason codes, statuses and estimates, explained to a reader."""
+
+from __future__ import annotations
+
+from reprokit.records import Estimate, RowStatus
+from reprokit.verdict.outcome import REASON_WORDS, Outcome, Reason
+from reprokit.verdict.wording import interval, number
+
+_LABELS = {
+    "underpowered": "Fewer than 5 invocations an arm: legal, with wide intervals and little power.",
+    "synthetic_weights": "The weights are random. A dense model's speed does not depend on their "
+    "values; its text, early stopping, routing and sparsity do.",
+    "synthetic_tokenizer": "The tokenizer was made for this run; the text it gives means nothing.",
+    "local_checkpoint": "The checkpoint was one that lay on the machine; the report cannot tell "
+    "which.",
+    "includes_prefill": "The timed interval contains the processing of the prompt.",
+    "output_unchecked": "The output could not be compared with the baseline's.",
+    "device_unreported": "The benchmark did not say which device it ran on.",
+    "died_later": "The process ended badly after it had reported these iterations.",
+    "undeclared": "The packages themselves do not declare that they work in this combination.",
+    "relocked": "The claim's committed lock was put aside and the stack resolved anew: it is "
+    "another stack than the claim's.",
+    "not_locked": "An existing interpreter was measured; no lock stands behind its packages.",
+}
+
+_STATUSES = {
+    RowStatus.OK: "succeeded",
+    RowStatus.CRASH: "crashed",
+    RowStatus.OOM: "ran out of memory",
+    RowStatus.TIMEOUT: "ran into the time limit",
+    RowStatus.KILLED: "was killed by a signal",
+    RowStatus.SILENT_FALLBACK: "ran without compiled code and did not say so",
+    RowStatus.FALL_THROUGH: "ended well without a measurement",
+    RowStatus.WRONG_OUTPUT: "gave another output than it should",
+    RowStatus.CONTAMINATED: "was disturbed",
+    RowStatus.ENVIRONMENT_FAILED: "had no environment",
+    RowStatus.UNSUPPORTED: "is not supported by the code",
+    RowStatus.NOT_RUN: "was not run",
+}
+
+
+def label_words(label: str) -> str:
+    """Explain a label; one that an adapter of a third party brings explains itself."""
+    return _LABELS.get(label, "A label of the adapter.")
+
+
+def status_words(status: RowStatus) -> str:
+    """Say what became of an iteration."""
+    return _STATUSES[status]
+
+
+def reason_words(code: str) -> str:
+    """Explain a reason code; codes of `prepare` are explained by the environment's own detail."""
+    try:
+        return REASON_WORDS[Reason(code)]
+    except ValueError:
+        pass
+    if code in set(Outcome):
+        return "The outcome of the figures alone, before the hardware was compared."
+    return "Why the environment failed; see Environments."
+
+
+def estimate_words(estimate: Estimate) -> str:
+    """Write an estimate with interval and unit, or why there is none."""
+    if estimate.value is None:
+        return f"none ({(estimate.reason or 'no reason').replace('_', ' ')})"
+    digits = _digits(estimate)
+    value = number(estimate.value) if digits is None else f"{estimate.value:.{digits}f}"
+    unit = "" if estimate.unit in {"ratio", "proportion", "probability"} else f" {estimate.unit}"
+    return f"{value}{unit} {interval(estimate.low, estimate.high, digits)}".strip()
+
+
+def _digits(estimate: Estimate) -> int | None:
+    """Decimals as TR147 rounds: percentages 2, rates 3, p-values 4; others by significance."""
+    return {"%": 2, "proportion": 3, "ratio": 4, "probability": 4, "invocations": 0}.get(
+        estimate.unit
+    )

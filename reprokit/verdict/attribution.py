@@ -1,0 +1,118 @@
+"""Axis attribution: holding the others, does the outcome change along an axis?
+
+Works for any number of axes, any design and with points missing: only pairs of points that differ
+in one axis alone are compared, an undecided point is neither equal nor different, and where nothing
+can be compared the answer is `cannot_tell`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from reprokit.records import Scalar
+from reprokit.verdict.outcome import Outcome
+from reprokit.verdict.records import AxisEffect, OutcomePair, PointVerdict
+
+Setting = tuple[tuple[str, Scalar], ...]
+Line = dict[Scalar, Outcome]
+"""Outcomes along one axis at one setting of all the others."""
+
+
+def attribute(
+    points: Sequence[PointVerdict], axes: Mapping[str, tuple[Scalar, ...]]
+) -> tuple[AxisEffect, ...]:
+    """Attribute changes of the outcome to axes.
+
+    Args:
+        points: verdicts with their position on the axes.
+        axes: every axis with its values, in the order of the sweep.
+    """
+    return tuple(_effect(axis, values, points) for axis, values in axes.items())
+
+
+def lines_along(
+    axis: str, points: Sequence[PointVerdict], *, on_figures: bool = False
+) -> dict[Setting, Line]:
+    """Group points into lines: same setting of all other axes, one outcome per value of `axis`.
+
+    Args:
+        axis: the axis that varies.
+        points: verdicts with their position on the axes.
+        on_figures: take the outcome of the figures alone, whatever the hardware.
+    """
+    lines: dict[Setting, Line] = {}
+    for point in points:
+        if axis in point.axes:
+            held = tuple((name, value) for name, value in point.axes.items() if name != axis)
+            lines.setdefault(held, {})[point.axes[axis]] = (
+                point.on_figures if on_figures else point.outcome
+            )
+    return lines
+
+
+def _effect(axis: str, values: tuple[Scalar, ...], points: Sequence[PointVerdict]) -> AxisEffect:
+    # A setting with a single planned value (one-at-a-time designs, exclusions) says nothing here.
+    lines = {held: line for held, line in lines_along(axis, points).items() if len(line) > 1}
+    changed = tuple(pair for held, line in lines.items() for pair in _changes(held, line))
+    decided = [all(outcome.decided for outcome in line.values()) for line in lines.values()]
+    return AxisEffect(
+        axis=axis,
+        effect="changes" if changed else "no_change" if lines and all(decided) else "cannot_tell",
+        values=values,
+        changed=changed,
+        settings=len(lines),
+        settings_decided=sum(decided),
+        interacts_with=_interactions(lines),
+        missing=_missing(axis, lines),
+    )
+
+
+def _changes(held: Setting, line: Line) -> list[OutcomePair]:
+    return [
+        OutcomePair(held=dict(held), values=pair, outcomes=(line[pair[0]], line[pair[1]]))
+        for pair in combinations(line, 2)
+        if _differs(line, pair)
+    ]
+
+
+def _differs(line: Line, pair: tuple[Scalar, Scalar]) -> bool | None:
+    """Tell whether two values have different outcomes; None where one is undecided or missing."""
+    first, second = (line.get(value) for value in pair)
+    if first is None or second is None or not (first.decided and second.decided):
+        return None
+    return first is not second
+
+
+def _interactions(lines: Mapping[Setting, Line]) -> tuple[str, ...]:
+    """Name the axes on which it depends whether this one changes the outcome.
+
+    Two settings disagree when the same pair of values differs at one and is equal at the other.
+    Of the disagreeing settings those nearest to each other are the evidence.
+    """
+    disagreeing = [
+        [name for (name, value) in one if dict(other).get(name) != value]
+        for one, other in combinations(lines, 2)
+        if _disagree(lines[one], lines[other])
+    ]
+    if not disagreeing:
+        return ()
+    nearest = min(len(names) for names in disagreeing)
+    found = (name for names in disagreeing if len(names) == nearest for name in names)
+    return tuple(dict.fromkeys(found))
+
+
+def _disagree(one: Line, other: Line) -> bool:
+    return any(
+        {_differs(one, pair), _differs(other, pair)} == {True, False}
+        for pair in combinations(one, 2)
+    )
+
+
+def _missing(axis: str, lines: Mapping[Setting, Line]) -> tuple[str, ...]:
+    return tuple(
+        ", ".join([f"{axis} {value}", *(f"{name} {label}" for name, label in held)])
+        for held, line in lines.items()
+        for value, outcome in line.items()
+        if not outcome.decided
+    )

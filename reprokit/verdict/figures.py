@@ -1,0 +1,149 @@
+"""Figures of one unit: samples per stratum and arm, their combination, the estimates beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from reprokit.claim.model import Claim, Conclusion, ExpectFlip, ExpectInvariance, ExpectValue
+from reprokit.records import Arm, Estimate
+from reprokit.stats.logmean import LogMean, average, difference, log_mean
+from reprokit.stats.published import pooled_mean_bootstrap, pooled_statistic
+from reprokit.stats.ratio import contrast, gain, measured_rate, overhead, ratio_to_value
+from reprokit.stats.sample import NO_DATA, Undefined, arm_sample, in_metric
+from reprokit.verdict.records import InvocationSummary, StratumVerdict
+from reprokit.verdict.units import Launch, Stratum, Unit
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Log means of a unit's arms and their contrast, combined over its strata.
+
+    Attributes:
+        log_rho: subject against baseline time.
+    """
+
+    arms: dict[Arm, LogMean | Undefined]
+    log_rho: LogMean | Undefined
+    estimates: tuple[Estimate, ...]
+    strata: tuple[StratumVerdict, ...]
+
+
+def conclusion_of(claim: Claim) -> Conclusion:
+    """Return what is decided at every point: the claim itself, or what it says along an axis."""
+    expect = claim.expect
+    return expect.of if isinstance(expect, ExpectInvariance | ExpectFlip) else expect
+
+
+def metric_of(expect: Conclusion) -> str | None:
+    """Name the metric of a conclusion; a crash rate has none."""
+    return None if expect.kind == "stability" else expect.metric
+
+
+def figures_of(unit: Unit, expect: Conclusion, arms: dict[Arm, str], level: float) -> Figures:
+    """Estimate everything that the rows of a unit can say about the metric."""
+    metric = metric_of(expect)
+    if metric is None:
+        nothing = Undefined(NO_DATA)
+        return Figures(dict.fromkeys(Arm, nothing), nothing, (), ())
+    per_stratum = [
+        {arm: _log_mean(metric, stratum.launches[arm]) for arm in Arm} for stratum in unit.strata
+    ]
+    means = {arm: average([stratum[arm] for stratum in per_stratum]) for arm in Arm}
+    log_rho = difference(means[Arm.SUBJECT], means[Arm.BASELINE])
+    return Figures(
+        arms=means,
+        log_rho=log_rho,
+        estimates=_estimates(expect, metric, arms, means, level),
+        strata=tuple(
+            StratumVerdict(
+                cell=stratum.cell.id,
+                axes=stratum.cell.axes,
+                estimates=_estimates(expect, metric, arms, found, level),
+                published=_published(expect, metric, arms, stratum),
+            )
+            for stratum, found in zip(unit.strata, per_stratum, strict=True)
+        ),
+    )
+
+
+def invocation_summaries(unit: Unit, metric: str | None) -> tuple[InvocationSummary, ...]:
+    """Summarise every invocation in the metric's unit."""
+    return tuple(
+        InvocationSummary(
+            cell=stratum.cell.id,
+            arm=arm,
+            invocation=launch.planned.index,
+            n=len(launch.ok),
+            cold=sum(row.cold for row in launch.rows),
+            mean=_mean(metric, launch),
+        )
+        for stratum in unit.strata
+        for arm in Arm
+        for launch in stratum.launches[arm]
+    )
+
+
+def _estimates(
+    expect: Conclusion,
+    metric: str,
+    arms: dict[Arm, str],
+    means: dict[Arm, LogMean | Undefined],
+    level: float,
+) -> tuple[Estimate, ...]:
+    rho = difference(means[Arm.SUBJECT], means[Arm.BASELINE])
+    subject, baseline = (means[arm] for arm in (Arm.SUBJECT, Arm.BASELINE))
+    found = [_named(measured_rate(subject, metric, level), f"{Arm.SUBJECT}_{metric}")]
+    if Arm.BASELINE in arms:
+        found += [
+            _named(measured_rate(baseline, metric, level), f"{Arm.BASELINE}_{metric}"),
+            contrast(rho, level),
+            gain(rho, level),
+            overhead(rho, level),
+        ]
+    if isinstance(expect, ExpectValue):
+        found.append(ratio_to_value(subject, metric, expect.value, level))
+    return tuple(found)
+
+
+def _published(
+    expect: Conclusion, metric: str, arms: dict[Arm, str], stratum: Stratum
+) -> tuple[Estimate, ...]:
+    """Return the pooled numbers that a reader of the publication knows; they decide nothing."""
+    statistic: Literal["median", "mean"] = (
+        expect.statistic if isinstance(expect, ExpectValue) else "mean"
+    )
+    found: list[Estimate] = []
+    for arm in arms:
+        values = np.array(
+            [value for launch in stratum.launches[arm] for value in _values(metric, launch)],
+            dtype=np.float64,
+        )
+        pair = (
+            pooled_statistic(metric, values, statistic),
+            pooled_mean_bootstrap(metric, values),
+        )
+        found += [_named(estimate, f"{arm}_{estimate.name}") for estimate in pair]
+    return tuple(found)
+
+
+def _log_mean(metric: str, launches: Sequence[Launch]) -> LogMean | Undefined:
+    return log_mean(arm_sample(metric, [_values(metric, launch) for launch in launches]))
+
+
+def _values(metric: str, launch: Launch) -> list[float]:
+    return [row.values[metric] for row in launch.ok if metric in row.values]
+
+
+def _mean(metric: str | None, launch: Launch) -> float | None:
+    if metric is None:
+        return None
+    sample = arm_sample(metric, [_values(metric, launch)])
+    return None if isinstance(sample, Undefined) else in_metric(metric, sample.means[0])
+
+
+def _named(estimate: Estimate, name: str) -> Estimate:
+    return estimate.model_copy(update={"name": name})

@@ -1,0 +1,142 @@
+"""Guards: what forbids a decision on the figures, in the order in which it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reprokit.claim.model import Conclusion, ExpectGain, ExpectStability
+from reprokit.records import NOT_ATTEMPTED, Arm, Row, RowStatus
+from reprokit.stack import ReadyPoint
+from reprokit.stats.sample import IMPOSSIBLE, NO_DATA, ZERO_VARIANCE, Undefined
+from reprokit.verdict.figures import Figures, metric_of
+from reprokit.verdict.outcome import Outcome, Reason
+from reprokit.verdict.units import Launch, Stratum, Unit
+
+_FROM_ESTIMATE = {
+    IMPOSSIBLE: (Outcome.INVALID, Reason.IMPOSSIBLE_VALUE),
+    ZERO_VARIANCE: (Outcome.INVALID, Reason.ZERO_VARIANCE),
+    NO_DATA: (Outcome.INSUFFICIENT, Reason.ONLY_COLD),
+}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An outcome with the codes of its reasons, the most important first."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...] = ()
+
+
+def needed_arms(expect: Conclusion) -> tuple[Arm, ...]:
+    """Name the arms that a conclusion is drawn from."""
+    comparing = expect.kind in {"gain", "equivalence"}
+    return (Arm.SUBJECT, Arm.BASELINE) if comparing else (Arm.SUBJECT,)
+
+
+def guard(
+    unit: Unit, ready: ReadyPoint | None, expect: Conclusion, figures: Figures
+) -> Decision | None:
+    """Return the decision that a guard forces, None where the figures may decide."""
+    return next(_violations(unit, ready, expect, figures), None)
+
+
+def _violations(
+    unit: Unit, ready: ReadyPoint | None, expect: Conclusion, figures: Figures
+) -> Iterator[Decision]:
+    arms = needed_arms(expect)
+    if not _states_a_bound(expect):
+        yield Decision(Outcome.INVALID, (Reason.NOTHING_EXPECTED,))
+    if ready is None or ready.failed or _any(unit, RowStatus.ENVIRONMENT_FAILED):
+        code = (ready.failed,) if ready and ready.failed else ()
+        yield Decision(Outcome.INVALID, (Reason.ENVIRONMENT_FAILED, *code))
+    if not unit.launches(Arm.SUBJECT):
+        yield Decision(Outcome.INSUFFICIENT, (Reason.NOTHING_PLANNED,))
+    if _any(unit, RowStatus.NOT_RUN) or any(_missing(unit)):
+        yield Decision(Outcome.INVALID, (Reason.INCOMPLETE_RUN,))
+    if any(row.status is RowStatus.CONTAMINATED for row in unit.rows(*arms)):
+        yield Decision(Outcome.INVALID, (Reason.CONTAMINATED,))
+    yield from _subject(unit, expect)
+    if expect.kind == "stability":
+        yield from _attempts(unit)
+        return
+    if Arm.BASELINE in arms and not all(_survives(each, Arm.BASELINE) for each in unit.strata):
+        yield Decision(Outcome.INVALID, (Reason.BASELINE_NO_SURVIVORS,))
+    yield from _usable(unit, expect, figures, arms)
+
+
+def _subject(unit: Unit, expect: Conclusion) -> Iterator[Decision]:
+    """Decide what needs no figures: a stratum in which nothing survived or nothing compiled.
+
+    A claim over several strata is about each of them, so one is enough.
+    """
+    failed = [each for each in unit.strata if not _survives(each, Arm.SUBJECT)]
+    statuses = [
+        {row.status for launch in stratum.launches[Arm.SUBJECT] for row in launch.rows}
+        for stratum in failed
+    ]
+    if {RowStatus.SILENT_FALLBACK} in statuses:
+        yield Decision(Outcome.SILENT_FALLBACK)
+    if failed and expect.kind != "stability":
+        codes = {
+            frozenset({RowStatus.UNSUPPORTED}): Reason.UNSUPPORTED,
+            frozenset({RowStatus.WRONG_OUTPUT}): Reason.WRONG_OUTPUT,
+        }
+        reasons = {codes[key] for each in statuses if (key := frozenset(each)) in codes}
+        yield Decision(Outcome.NO_SURVIVORS, tuple(sorted(reasons)))
+
+
+def _attempts(unit: Unit) -> Iterator[Decision]:
+    """Ask whether a crash rate can be drawn at all: it needs attempts in at least 2 launches."""
+    for stratum in unit.strata:
+        tried = sum(_attempted(launch) for launch in stratum.launches[Arm.SUBJECT])
+        if tried == 0:
+            yield Decision(Outcome.INVALID, (Reason.UNSUPPORTED,))
+        if tried < 2:
+            yield Decision(Outcome.INSUFFICIENT, (Reason.TOO_FEW_INVOCATIONS,))
+
+
+def _usable(
+    unit: Unit, expect: Conclusion, figures: Figures, arms: tuple[Arm, ...]
+) -> Iterator[Decision]:
+    metric = metric_of(expect)
+    usable = [row for arm in arms for launch in unit.launches(arm) for row in launch.ok]
+    if any(metric not in row.values for row in usable):
+        yield Decision(Outcome.INVALID, (Reason.METRIC_MISSING,))
+    if len(_devices(usable)) > 1:
+        yield Decision(Outcome.INVALID, (Reason.MIXED_DEVICES,))
+    for arm in arms:
+        found = figures.arms[arm]
+        if isinstance(found, Undefined):
+            outcome, reason = _FROM_ESTIMATE.get(
+                found.reason, (Outcome.INSUFFICIENT, Reason.TOO_FEW_INVOCATIONS)
+            )
+            yield Decision(outcome, (reason,))
+
+
+def _states_a_bound(expect: Conclusion) -> bool:
+    if isinstance(expect, ExpectGain):
+        return expect.at_least is not None or expect.at_most is not None
+    if isinstance(expect, ExpectStability):
+        return expect.equals is not None or expect.at_most is not None
+    return True
+
+
+def _devices(rows: list[Row]) -> set[str]:
+    return {row.evidence.device for row in rows if row.evidence.device is not None}
+
+
+def _any(unit: Unit, status: RowStatus) -> bool:
+    return any(row.status is status for row in unit.rows())
+
+
+def _missing(unit: Unit) -> Iterator[bool]:
+    return (bool(launch.missing) for arm in Arm for launch in unit.launches(arm))
+
+
+def _survives(stratum: Stratum, arm: Arm) -> bool:
+    return any(row.status is RowStatus.OK for each in stratum.launches[arm] for row in each.rows)
+
+
+def _attempted(launch: Launch) -> bool:
+    return any(row.status not in NOT_ATTEMPTED for row in launch.rows)

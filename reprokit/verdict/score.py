@@ -1,0 +1,237 @@
+"""From rows to the verdict: a pure function, the same bytes for the same input."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from reprokit.claim.bands import band_of
+from reprokit.claim.model import Claim, ExpectFlip, ExpectInvariance, ExpectValue
+from reprokit.plan import Plan
+from reprokit.records import Arm, Estimate, Row, RowStatus
+from reprokit.stack import ReadyPoint
+from reprokit.verdict.along import decide_along
+from reprokit.verdict.attribution import attribute
+from reprokit.verdict.clause import Story, clause_of
+from reprokit.verdict.decide import Decided, decide
+from reprokit.verdict.figures import (
+    conclusion_of,
+    figures_of,
+    invocation_summaries,
+    metric_of,
+)
+from reprokit.verdict.guards import guard, needed_arms
+from reprokit.verdict.identity import environment_of, identity_of
+from reprokit.verdict.margin import effective_margin
+from reprokit.verdict.outcome import Outcome, Reason, exit_code
+from reprokit.verdict.records import AlongAxis, EffectiveMargin, PointVerdict, Verdict
+from reprokit.verdict.regime import compare_regime, transferred
+from reprokit.verdict.sentence import sentence_of
+from reprokit.verdict.survival import failures_of, survival_of
+from reprokit.verdict.units import Unit, decided_axes, make_units
+from reprokit.verdict.wording import expected_words, position
+
+NO_SURVIVORS_BAND = "null"
+"""TR147's class for a point without survivors; the claim model reserves the name."""
+UNDERPOWERED = "underpowered"
+_SOUND_INVOCATIONS = 5
+
+
+def score(
+    claim: Claim, plan: Plan, ready: Mapping[str, ReadyPoint], rows: Sequence[Row]
+) -> Verdict:
+    """Decide a claim from the rows of one run.
+
+    Args:
+        claim: the statement.
+        plan: the plan that the rows were made by.
+        ready: what became of each stack point in `prepare`, by point id.
+        rows: the rows, in any order.
+
+    Raises:
+        DamagedRunError: the rows contradict the plan.
+    """
+    margin = effective_margin(claim)
+    units = make_units(claim, plan, rows)
+    points = tuple(_point(claim, plan, ready.get(unit.point.id), unit, margin) for unit in units)
+    axes = attribute(points, decided_axes(claim, plan))
+    along = _along(claim, points)
+    outcome, reasons = _combined(claim, points, along)
+    expect = conclusion_of(claim)
+    return Verdict(
+        claim_id=claim.id,
+        title=claim.title,
+        kind=claim.expect.kind,
+        metric=metric_of(expect),
+        concludes=expect.kind,
+        expected=expected_words(claim.expect),
+        outcome=outcome,
+        exit_code=int(exit_code(outcome, only_infrastructure=_only_infrastructure(points))),
+        reasons=reasons,
+        sentence=sentence_of(claim, outcome, points, axes, along),
+        missing=_missing(points),
+        margin=margin,
+        level=claim.protocol.level,
+        arms=plan.setup.arms,
+        points=points,
+        axes=axes,
+        along=along,
+        environments=tuple(environment_of(point, ready.get(point.id)) for point in plan.points),
+        labels=tuple(sorted({label for point in points for label in point.labels})),
+        altered=plan.altered,
+        notes=plan.notes,
+        design=plan.design,
+        seed=plan.seed,
+        rows_planned=len(plan.row_ids()),
+        rows_ok=sum(row.status is RowStatus.OK for row in rows),
+        rows_sha256=rows_digest(rows),
+        claim_sha256=claim.digest(),
+        planned_claim=plan.claim_digest,
+    )
+
+
+def rows_digest(rows: Sequence[Row]) -> str:
+    """SHA-256 over the rows as JSON lines in the order of their ids."""
+    digest = hashlib.sha256()
+    for row in sorted(rows, key=lambda each: each.id):
+        digest.update(row.model_dump_json().encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def _point(
+    claim: Claim,
+    plan: Plan,
+    ready: ReadyPoint | None,
+    unit: Unit,
+    margin: EffectiveMargin | None,
+) -> PointVerdict:
+    expect, level, arms = conclusion_of(claim), claim.protocol.level, plan.setup.arms
+    figures = figures_of(unit, expect, arms, level)
+    survival = {arm: survival_of(unit, arm, level) for arm in Arm}
+    forced = guard(unit, ready, expect, figures)
+    decided = (
+        Decided(forced)
+        if forced
+        else decide(
+            expect,
+            figures,
+            survival,
+            margin=margin.value if margin else 1.0,
+            level=level,
+            printed=claim.source.printed,
+        )
+    )
+    estimates = {each.name: each for each in (*figures.estimates, *decided.estimates)}
+    regime = compare_regime(claim.regime, ready, unit, plan.setup)
+    final = transferred(decided.decision, regime, expect, estimates, arms)
+    failures = failures_of(unit)
+    story = Story(
+        expect, decided.decision, arms, survival, failures, estimates, ready, decided.needed
+    )
+    return PointVerdict(
+        point=unit.point.id,
+        cells=tuple(stratum.cell.id for stratum in unit.strata),
+        axes=unit.axes,
+        outcome=final.outcome,
+        on_figures=decided.decision.outcome,
+        reasons=tuple(str(reason) for reason in final.reasons),
+        clause=clause_of(story),
+        estimates=tuple(estimates.values()),
+        strata=figures.strata,
+        needed=decided.needed,
+        band=_band(claim, estimates, decided.decision.outcome),
+        survival=tuple(survival[arm] for arm in Arm if survival[arm].planned),
+        failures=failures,
+        invocations=invocation_summaries(unit, metric_of(expect)),
+        labels=_labels(unit, needed_arms(expect), ready),
+        identity=identity_of(plan, unit, ready, regime),
+        regime=regime,
+    )
+
+
+def _band(claim: Claim, estimates: Mapping[str, Estimate], outcome: Outcome) -> str | None:
+    """Name the claim's own band: of the measured value, or the one kept for no survivors.
+
+    Where the value is unknown for any other reason there is no band.
+    """
+    expect = conclusion_of(claim)
+    if not isinstance(expect, ExpectValue) or not expect.bands:
+        return None
+    if outcome is Outcome.NO_SURVIVORS:
+        return NO_SURVIVORS_BAND
+    found = estimates.get(f"{Arm.SUBJECT}_{expect.metric}")
+    if found is None or found.value is None:
+        return None
+    return band_of(expect.bands, found.value)
+
+
+def _labels(unit: Unit, needed: Sequence[Arm], ready: ReadyPoint | None) -> tuple[str, ...]:
+    """Facts that must stand beside every number of this point."""
+    labels = {label for row in unit.rows() for label in row.labels}
+    fewest = min(
+        (
+            sum(bool(launch.ok) for launch in stratum.launches[arm])
+            for stratum in unit.strata
+            for arm in needed
+        ),
+        default=0,
+    )
+    if 2 <= fewest < _SOUND_INVOCATIONS:
+        labels.add(UNDERPOWERED)
+    if ready is not None:
+        labels |= {"undeclared"} if not ready.declared else set()
+        labels |= {"relocked"} if ready.relocked else set()
+        labels |= {"not_locked"} if not ready.locked else set()
+    return tuple(sorted(labels))
+
+
+def _along(claim: Claim, points: Sequence[PointVerdict]) -> tuple[AlongAxis, ...]:
+    expect = claim.expect
+    if not isinstance(expect, ExpectInvariance | ExpectFlip):
+        return ()
+    return decide_along(expect.kind, expect.axis, points)
+
+
+def _combined(
+    claim: Claim, points: Sequence[PointVerdict], along: Sequence[AlongAxis]
+) -> tuple[Outcome, tuple[str, ...]]:
+    if isinstance(claim.expect, ExpectInvariance | ExpectFlip):
+        if not any(len(line.outcomes) > 1 for line in along):
+            return Outcome.INSUFFICIENT, (Reason.AXIS_NOT_SWEPT,)
+        tested = [line.outcome for line in along if len(line.outcomes) > 1]
+        return combine(tested)
+    if not points:
+        return Outcome.INSUFFICIENT, (Reason.NOTHING_PLANNED,)
+    outcome, reasons = combine([point.outcome for point in points])
+    shared = set.intersection(*(set(point.reasons) for point in points))
+    return outcome, (*reasons, *sorted(shared))
+
+
+def combine(outcomes: Sequence[Outcome]) -> tuple[Outcome, tuple[str, ...]]:
+    """Combine the outcomes of several points.
+
+    Two different decisions are a dependence, whatever is still open; one decision beside open
+    points is not enough to speak for all of them.
+    """
+    decided = {outcome for outcome in outcomes if outcome.decided}
+    undecided = {outcome for outcome in outcomes if not outcome.decided}
+    if len(decided) > 1:
+        return Outcome.DEPENDS, (Reason.SOME_UNDECIDED,) if undecided else ()
+    if decided and not undecided:
+        return decided.pop(), ()
+    if not decided and len(undecided) == 1:
+        return undecided.pop(), ()
+    return Outcome.INCONCLUSIVE, (Reason.SOME_UNDECIDED,)
+
+
+def _only_infrastructure(points: Sequence[PointVerdict]) -> bool:
+    return bool(points) and all(Reason.ENVIRONMENT_FAILED in point.reasons for point in points)
+
+
+def _missing(points: Sequence[PointVerdict]) -> tuple[str, ...]:
+    return tuple(
+        f"{position(point.axes) or point.point}: {point.clause}"
+        for point in points
+        if not point.outcome.decided
+    )

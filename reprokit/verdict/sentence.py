@@ -1,0 +1,171 @@
+"""The one plain sentence of a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reprokit.claim.model import Claim, ExpectFlip, ExpectInvariance
+from reprokit.records import Scalar
+from reprokit.verdict.outcome import Outcome, Reason
+from reprokit.verdict.records import AlongAxis, AxisEffect, PointVerdict
+from reprokit.verdict.wording import OUTCOME_WORDS, count, on_axis, position, series
+
+# More values than this on an axis are told by outcome, not one by one.
+_MOST_CLAUSES = 4
+
+_ALL_THE_SAME = {
+    Outcome.REPRODUCED: "The claim is reproduced",
+    Outcome.FALLS_SHORT: "The claim is not reproduced, the measurement falls short of it",
+    Outcome.EXCEEDS: "The claim is not reproduced, the measurement exceeds it",
+    Outcome.NO_SURVIVORS: "The claim is not reproduced",
+    Outcome.SILENT_FALLBACK: "The claim is not reproduced",
+    Outcome.TRANSFERS: "The claim holds here, on {hardware}",
+    Outcome.TRANSFERS_SHIFTED: "The claim's effect is kept with another figure, on {hardware}",
+    Outcome.DOES_NOT_TRANSFER: "The claim does not hold here, on {hardware}",
+    Outcome.INCONCLUSIVE: "The measurement does not decide the claim",
+    Outcome.INSUFFICIENT: "There is too little data to decide the claim",
+    Outcome.INVALID: "Nothing can be said about the claim",
+}
+
+
+def sentence_of(
+    claim: Claim,
+    outcome: Outcome,
+    points: Sequence[PointVerdict],
+    axes: Sequence[AxisEffect],
+    along: Sequence[AlongAxis],
+) -> str:
+    """Say the verdict in one sentence of plain English."""
+    if not points:
+        return "Nothing was planned, so nothing can be said about the claim."
+    if isinstance(claim.expect, ExpectInvariance | ExpectFlip):
+        return f"{_along(claim.expect, outcome, points, along)}."
+    if outcome is Outcome.DEPENDS:
+        return f"{_depends(points, axes)}."
+    distinct = {point.outcome for point in points}
+    if len(distinct) > 1:
+        return f"{_open(points)}."
+    return f"{_same(outcome, points)}."
+
+
+def _same(outcome: Outcome, points: Sequence[PointVerdict]) -> str:
+    told = _opening(outcome, points)
+    if len(points) == 1:
+        return f"{told}: {points[0].clause}"
+    everywhere = f"{told}, at {_all(len(points))}"
+    if len({point.clause for point in points}) == 1:
+        return f"{everywhere}: {points[0].clause}"
+    if len(points) <= _MOST_CLAUSES:
+        return f"{everywhere}: {_clauses(points)}"
+    return f"{everywhere}; at {position(points[0].axes)}, for one, {points[0].clause}"
+
+
+def _opening(outcome: Outcome, points: Sequence[PointVerdict]) -> str:
+    elsewhere = any(Reason.OTHER_REGIME in point.reasons for point in points)
+    hardware = (
+        "other hardware than it names" if elsewhere else "hardware not shown to be what it names"
+    )
+    return _ALL_THE_SAME[outcome].format(hardware=hardware)
+
+
+def _all(number: int) -> str:
+    return "both stack points" if number == 2 else f"all {number} stack points"
+
+
+def _open(points: Sequence[PointVerdict]) -> str:
+    """Tell what is decided by outcome, and of what is not decided why."""
+    decided = [point for point in points if point.outcome.decided]
+    rest = [point for point in points if not point.outcome.decided]
+    told = [_by_outcome(decided)] if decided else []
+    told.append(_clauses(rest) if len(rest) <= _MOST_CLAUSES else _by_outcome(rest))
+    return f"The verdict is open: {'; '.join(told)}"
+
+
+def _depends(points: Sequence[PointVerdict], axes: Sequence[AxisEffect]) -> str:
+    changing = [effect for effect in axes if effect.effect == "changes"]
+    if not changing:
+        return (
+            "The outcome differs between stack points, and no single axis explains it: "
+            f"{_by_outcome(points)}"
+        )
+    names = series([effect.axis for effect in changing])
+    told = f"The outcome depends on {names}"
+    if len(changing) == 1:
+        return f"{told}: {_along_values(changing[0], points)}"
+    mixed = [effect for effect in changing if effect.interacts_with]
+    also = ""
+    if mixed:
+        first = mixed[0]
+        also = f"; what {first.axis} does depends on {series(first.interacts_with)}"
+    return f"{told}: {_by_outcome(points)}{also}"
+
+
+def _along_values(effect: AxisEffect, points: Sequence[PointVerdict]) -> str:
+    """Tell one clause per value of the axis while there are few, else the values by outcome."""
+    groups: dict[Scalar, list[PointVerdict]] = {}
+    for point in points:
+        if effect.axis in point.axes:
+            groups.setdefault(point.axes[effect.axis], []).append(point)
+    uniform = all(len({each.outcome for each in group}) == 1 for group in groups.values())
+    if not uniform or len(groups) > _MOST_CLAUSES:
+        return _by_outcome(points)
+    return "; ".join(
+        f"at {on_axis(effect.axis, value)} {_representative(effect.axis, group)}"
+        for value, group in groups.items()
+    )
+
+
+def _representative(axis: str, group: Sequence[PointVerdict]) -> str:
+    first = group[0]
+    if len(group) == 1:
+        return first.clause
+    rest = position({name: value for name, value in first.axes.items() if name != axis})
+    others = count(len(group) - 1, "other point")
+    return f"{first.clause} (this is {rest}; the same outcome at {others})"
+
+
+def _clauses(points: Sequence[PointVerdict]) -> str:
+    return "; ".join(f"at {position(point.axes)} {point.clause}" for point in points)
+
+
+def _by_outcome(points: Sequence[PointVerdict]) -> str:
+    groups: dict[Outcome, list[PointVerdict]] = {}
+    for point in points:
+        groups.setdefault(point.outcome, []).append(point)
+    return "; ".join(
+        f"{OUTCOME_WORDS[outcome]} at {_some(group)}" for outcome, group in groups.items()
+    )
+
+
+def _some(group: Sequence[PointVerdict]) -> str:
+    places = [position(point.axes) or point.point for point in group]
+    if len(places) <= _MOST_CLAUSES:
+        return series([f"({place})" if ", " in place else place for place in places])
+    return f"{count(len(places), 'stack point')} ({'; '.join(places[:2])}; ...)"
+
+
+def _along(
+    expect: ExpectInvariance | ExpectFlip,
+    outcome: Outcome,
+    points: Sequence[PointVerdict],
+    along: Sequence[AlongAxis],
+) -> str:
+    if not any(len(line.outcomes) > 1 for line in along):
+        return (
+            f"The claim is about the axis {expect.axis}, and fewer than 2 of its values were run, "
+            "so it is not decided"
+        )
+    seen = {point.on_figures for point in points}
+    told = {
+        Outcome.DEPENDS: f"Whether the conclusion changes along {expect.axis} depends on the "
+        "other axes",
+    }.get(outcome)
+    if told is None and not outcome.decided:
+        told = f"It is open whether the conclusion changes along {expect.axis}"
+    if told is None:
+        verb = "is the same" if len(seen) == 1 else "changes"
+        says = _opening(outcome, points).split(", the measurement")[0]
+        told = f"{says}: the conclusion {verb} along {expect.axis}"
+    if len(points) <= _MOST_CLAUSES:
+        return f"{told}; {_clauses(points)}"
+    return f"{told}; {_by_outcome(points)}"

@@ -1,0 +1,169 @@
+"""Units of decision: a plan's rows put in order by stack point, stratum, arm and invocation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from reprokit.claim.model import Claim, ExpectFlip, ExpectInvariance
+from reprokit.errors import DamagedRunError
+from reprokit.plan import Cell, Plan, PlannedInvocation
+from reprokit.records import Arm, Row, RowStatus, Scalar
+from reprokit.stack import StackPoint
+
+# No number may mix prefill and decode, so phases are always decided apart.
+_NEVER_COMBINED = ("phase",)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One planned invocation with the rows it has, in time order; `missing` rows it lacks."""
+
+    planned: PlannedInvocation
+    rows: tuple[Row, ...]
+    missing: int
+
+    @property
+    def ok(self) -> tuple[Row, ...]:
+        """Rows that may be used: ok and not cold."""
+        return tuple(row for row in self.rows if row.status is RowStatus.OK and not row.cold)
+
+    @property
+    def complete(self) -> bool:
+        """True when every planned iteration is there and ok."""
+        return not self.missing and all(row.status is RowStatus.OK for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """One cell of a stack point: never pooled with another."""
+
+    cell: Cell
+    launches: Mapping[Arm, tuple[Launch, ...]]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one point verdict is about: a stack point, and one setting of the split cell axes."""
+
+    point: StackPoint
+    axes: dict[str, Scalar]
+    strata: tuple[Stratum, ...]
+
+    def launches(self, arm: Arm) -> tuple[Launch, ...]:
+        """All launches of an arm, stratum after stratum."""
+        return tuple(launch for stratum in self.strata for launch in stratum.launches[arm])
+
+    def rows(self, *arms: Arm) -> Iterator[Row]:
+        """All rows of the arms named, of both without a name."""
+        for arm in arms or tuple(Arm):
+            for launch in self.launches(arm):
+                yield from launch.rows
+
+
+def make_units(claim: Claim, plan: Plan, rows: Sequence[Row]) -> tuple[Unit, ...]:
+    """Order rows by the plan; the order they come in does not matter.
+
+    Raises:
+        DamagedRunError: a row is not in the plan, is there twice, or contradicts its own id.
+    """
+    launches = _launches(plan, rows)
+    split = _split_axes(claim, plan)
+    units: dict[tuple[str, tuple[tuple[str, Scalar], ...]], list[Stratum]] = {}
+    for point in plan.points:
+        for cell in plan.cells:
+            arms = {arm: launches.get((point.id, cell.id, arm), ()) for arm in Arm}
+            if not any(arms.values()):
+                continue
+            axes = tuple(_axes(claim, plan, point, cell, split).items())
+            units.setdefault((point.id, axes), []).append(Stratum(cell, arms))
+    return tuple(
+        Unit(plan.point(point_id), dict(axes), tuple(strata))
+        for (point_id, axes), strata in units.items()
+    )
+
+
+def decided_axes(claim: Claim, plan: Plan) -> dict[str, tuple[Scalar, ...]]:
+    """Axes along which units differ: the swept ones, and cell axes that are decided apart."""
+    axes = dict(plan.axes)
+    for name in _split_axes(claim, plan):
+        if name not in axes:
+            values = dict.fromkeys(cell.axes[name] for cell in plan.cells if name in cell.axes)
+            axes[name] = tuple(values)
+    return axes
+
+
+def _split_axes(claim: Claim, plan: Plan) -> tuple[str, ...]:
+    """Cell axes whose values are decided apart; all other cell axes are strata of one decision."""
+    wanted = [*plan.axes, *_NEVER_COMBINED]
+    if isinstance(claim.expect, ExpectInvariance | ExpectFlip):
+        wanted.append(claim.expect.axis)
+    values = {
+        name: {cell.axes[name] for cell in plan.cells if name in cell.axes}
+        for name in dict.fromkeys(wanted)
+    }
+    return tuple(
+        name for name, seen in values.items() if len(seen) > 1 or (seen and name in plan.axes)
+    )
+
+
+def _axes(
+    claim: Claim, plan: Plan, point: StackPoint, cell: Cell, split: tuple[str, ...]
+) -> dict[str, Scalar]:
+    """Label of the unit on every decided axis, in the order of the sweep."""
+    found = {name: label for name, label in point.axes.items() if name in plan.axes}
+    for name in split:
+        if name in cell.axes:
+            found[name] = _label(claim, plan, name, cell.axes[name])
+    order = [*plan.axes, *split]
+    return {name: found[name] for name in dict.fromkeys(order) if name in found}
+
+
+def _label(claim: Claim, plan: Plan, axis: str, value: Scalar) -> Scalar:
+    """Name a cell axis's value as the sweep names it."""
+    labels = plan.axes.get(axis, (value,))
+    if value in labels:
+        return value
+    named = claim.sweep.get(axis, {})
+    return next((label for label, known in named.items() if known == value), value)
+
+
+def _launches(plan: Plan, rows: Sequence[Row]) -> dict[tuple[str, str, Arm], tuple[Launch, ...]]:
+    by_id = _by_id(rows)
+    found: dict[tuple[str, str, Arm], list[Launch]] = {}
+    for planned in sorted(plan.invocations, key=lambda each: each.index):
+        ids = planned.row_ids(plan.setup.samples)
+        mine = [by_id.pop(row_id) for row_id in ids if row_id in by_id]
+        for row in mine:
+            _check(row, planned)
+        launch = Launch(planned, tuple(mine), len(ids) - len(mine))
+        found.setdefault((planned.point, planned.cell, planned.arm), []).append(launch)
+    if by_id:
+        raise DamagedRunError(
+            f"{len(by_id)} rows are not in the plan, the first is {min(by_id)!r}",
+            hint="rows.jsonl belongs to another run, or was edited. Score the run again from its "
+            "invocations.",
+        )
+    return {key: tuple(launches) for key, launches in found.items()}
+
+
+def _by_id(rows: Sequence[Row]) -> dict[str, Row]:
+    by_id: dict[str, Row] = {}
+    for row in rows:
+        if row.id in by_id:
+            raise DamagedRunError(
+                f"the row {row.id!r} is there twice",
+                hint="rows.jsonl was edited. Score the run again from its invocations.",
+            )
+        by_id[row.id] = row
+    return by_id
+
+
+def _check(row: Row, planned: PlannedInvocation) -> None:
+    said = (row.point, row.cell, row.arm, row.invocation, f"{row.iteration:03d}")
+    meant = (planned.point, planned.cell, planned.arm, planned.index, row.id.rsplit("__", 1)[-1])
+    if said != meant:
+        raise DamagedRunError(
+            f"the row {row.id!r} says that it is {said}, and the plan says {meant}",
+            hint="rows.jsonl was edited. Score the run again from its invocations.",
+        )

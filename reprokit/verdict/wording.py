@@ -1,0 +1,141 @@
+"""Words for numbers, axes and claims; plain English, correct in singular and plural."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from reprokit.claim.model import (
+    Conclusion,
+    Expect,
+    ExpectEquivalence,
+    ExpectFlip,
+    ExpectGain,
+    ExpectInvariance,
+    ExpectStability,
+    ExpectValue,
+)
+from reprokit.records import Scalar
+from reprokit.stack import SHA_AXIS
+from reprokit.verdict.outcome import Outcome
+from reprokit.verdict.records import FailureGroup
+
+OUTCOME_WORDS: dict[Outcome, str] = {
+    Outcome.REPRODUCED: "reproduced",
+    Outcome.FALLS_SHORT: "falls short",
+    Outcome.EXCEEDS: "exceeds the claim",
+    Outcome.INCONCLUSIVE: "inconclusive",
+    Outcome.NO_SURVIVORS: "nothing survived",
+    Outcome.SILENT_FALLBACK: "did not compile",
+    Outcome.INSUFFICIENT: "too little data",
+    Outcome.INVALID: "not valid",
+    Outcome.TRANSFERS: "transfers to this hardware",
+    Outcome.TRANSFERS_SHIFTED: "transfers with another figure",
+    Outcome.DOES_NOT_TRANSFER: "does not transfer",
+    Outcome.DEPENDS: "depends on the stack",
+}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Write "1 point", "2 points"."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def number(value: float) -> str:
+    """Write a measured number with four significant digits."""
+    if value == 0 or not 1e-4 <= abs(value) < 1e9:
+        return f"{value:.3g}"
+    digits = max(0, 3 - _magnitude(value))
+    return f"{value:.{digits}f}"
+
+
+def interval(low: float | None, high: float | None, digits: int | None = None) -> str:
+    """Write "[low, high]", an open end as "..."; empty where there is no interval."""
+    if low is None and high is None:
+        return ""
+    return f"[{_end(low, digits)}, {_end(high, digits)}]"
+
+
+def _end(value: float | None, digits: int | None) -> str:
+    if value is None:
+        return "..."
+    # "-0.0" is no number that a reader expects.
+    return number(value) if digits is None else f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def series(words: Sequence[str]) -> str:
+    """Write "a", "a and b", "a, b and c"."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def position(axes: Mapping[str, Scalar]) -> str:
+    """Write where a point lies: "head, triton 3.4.0"; a label of `sha` names itself."""
+    return ", ".join(on_axis(name, value) for name, value in axes.items())
+
+
+def on_axis(name: str, value: Scalar) -> str:
+    """Write one value of an axis."""
+    if name == SHA_AXIS:
+        return str(value)
+    return f"{name.replace('_', ' ')} {value}"
+
+
+def one_line(text: str, longest: int = 140) -> str:
+    """Take control characters and line ends out of foreign text, and cut it."""
+    clean = " ".join(_CONTROL.sub(" ", text).split())
+    return clean if len(clean) <= longest else f"{clean[: longest - 3].rstrip()}..."
+
+
+def failure_words(failure: FailureGroup) -> str:
+    """Tell a failure in a few words: class, message, file, line and function."""
+    message = one_line(failure.message, 80)
+    head = ": ".join(part for part in (failure.exception, message) if part) or "no message"
+    if failure.frame is None:
+        return one_line(head)
+    comma = "," if message else ""
+    return one_line(f"{head}{comma} at {failure.frame.rsplit('/', 1)[-1]}", 200)
+
+
+def expected_words(expect: Expect) -> str:
+    """Say what a claim states, in words."""
+    if isinstance(expect, ExpectInvariance):
+        return f"the same conclusion at every value of {expect.axis}: {_words(expect.of)}"
+    if isinstance(expect, ExpectFlip):
+        return f"a conclusion that changes along {expect.axis}: {_words(expect.of)}"
+    return _words(expect)
+
+
+def _words(expect: Conclusion) -> str:
+    if isinstance(expect, ExpectValue):
+        return (
+            f"{expect.metric} of {expect.value:g} {expect.unit} ({expect.statistic}), "
+            f"within a factor of {expect.margin:g}"
+        )
+    if isinstance(expect, ExpectGain):
+        bounds = _bounds(expect.at_least, expect.at_most, "%")
+        return f"a gain of {bounds} in {expect.metric} of the subject over the baseline"
+    if isinstance(expect, ExpectEquivalence):
+        return (
+            f"the same {expect.metric} for subject and baseline, within a factor of "
+            f"{expect.margin:g}"
+        )
+    assert isinstance(expect, ExpectStability)
+    if expect.equals is not None and expect.at_most is None:
+        return f"a crash rate of {expect.equals:g} for the subject"
+    return f"a crash rate of {_bounds(None, expect.at_most, '')} for the subject".replace(" ,", ",")
+
+
+def _bounds(at_least: float | None, at_most: float | None, unit: str) -> str:
+    parts = []
+    if at_least is not None:
+        parts.append(f"at least {at_least:g} {unit}".strip())
+    if at_most is not None:
+        parts.append(f"at most {at_most:g} {unit}".strip())
+    return series(parts)
+
+
+def _magnitude(value: float) -> int:
+    return int(f"{abs(value):.3e}".split("e")[1])
