@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Discriminator, Field, JsonValue, Tag
 
 from reprokit.adapter import Model
 from reprokit.records import Record, Scalar
 from reprokit.stack import digest
 
 SCHEMA = "reprokit/claim/v1"
+LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
 
 ClaimId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,79}$")]
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -46,7 +47,20 @@ class BuiltinSource(Provenance):
     builtin: str
 
 
-Source = GitSource | BuiltinSource
+def _kind_of_source(value: object) -> str | None:
+    """Tell the two sources apart by the one key that each has and the other has not."""
+    if isinstance(value, dict):
+        named = [tag for key, tag in _SOURCE_TAGS.items() if key in value]
+        return named[0] if named else None
+    return type(value).__name__ if isinstance(value, Provenance) else None
+
+
+_SOURCE_TAGS = {"repo": "GitSource", "builtin": "BuiltinSource"}
+
+Source = Annotated[
+    Annotated[GitSource, Tag("GitSource")] | Annotated[BuiltinSource, Tag("BuiltinSource")],
+    Discriminator(_kind_of_source),
+]
 
 
 class _Expectation(Record):
@@ -147,7 +161,7 @@ class Protocol(Record):
     invocations: Positive = 5
     samples: Positive = 5
     warmup: Annotated[int, Field(ge=0)] = 3
-    timeout_s: Annotated[float, Field(gt=0)] = 900.0
+    timeout_s: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_S)] = 900.0
     level: Level = 0.95
     seed: Annotated[int, Field(ge=0)] = 42
 
@@ -184,7 +198,7 @@ class Claim(Record):
 
     schema_: Annotated[Literal["reprokit/claim/v1"], Field(alias="schema")]
     id: ClaimId
-    title: Annotated[str, Field(min_length=1, max_length=200)]
+    title: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\r\n]*$")]
     notes: str | None = None
     source: Source
     expect: Expect

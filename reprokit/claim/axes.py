@@ -1,0 +1,111 @@
+"""The axes that a claim may sweep: what each kind of axis takes as a value.
+
+Used for the values in a claim file and for those on the command line alike.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from reprokit.adapter import Adapter
+from reprokit.claim.problems import Complaint, suggestion
+from reprokit.claim.requirement import is_distribution_name, python_complaint, version_complaint
+from reprokit.claim.sha import sha_complaint
+from reprokit.records import Scalar
+from reprokit.stack import CELL_AXES, PYTHON_AXIS, SHA_AXIS
+
+_NOT_AXES = {
+    "arm": "Both arms are always measured; set them with adapter.baseline and adapter.subject.",
+    "device": "A run has one device: set regime.device or --device.",
+    "gpu": "A run has one machine: run there, and merge the bundles.",
+    "invocations": "Set protocol.invocations (--set protocol.invocations=N).",
+    "samples": "Set protocol.samples (--set protocol.samples=N).",
+    "seed": "Set protocol.seed (--set protocol.seed=N).",
+}
+
+
+class AxisKind(StrEnum):
+    """What varying an axis means."""
+
+    SHA = "sha"
+    PYTHON = "python"
+    PACKAGE = "package"
+    CELL = "cell"
+
+
+def axis_kind(name: str, adapter: Adapter) -> AxisKind:
+    """Tell what an axis varies: the commit, Python, a package, or something in the benchmark."""
+    if name == SHA_AXIS:
+        return AxisKind.SHA
+    if name == PYTHON_AXIS:
+        return AxisKind.PYTHON
+    if name in CELL_AXES or name in adapter.cell_axes():
+        return AxisKind.CELL
+    return AxisKind.PACKAGE
+
+
+def same_axis(first: str, second: str) -> bool:
+    """Tell whether two names mean one axis (flash_attn and flash-attn are one package)."""
+    return canonicalize_name(first) == canonicalize_name(second)
+
+
+def axis_complaint(name: str, adapter: Adapter) -> Complaint | None:
+    """Say why there is no such axis, or nothing if there may be."""
+    if name in _NOT_AXES and name not in adapter.cell_axes():
+        return Complaint(f"{name!r} is not an axis", _NOT_AXES[name])
+    kind = axis_kind(name, adapter)
+    if kind is AxisKind.CELL and name not in adapter.cell_axes():
+        known = tuple(adapter.cell_axes())
+        return Complaint(
+            f"the adapter {adapter.name!r} has no axis {name!r}",
+            suggestion(name, known, label="It has") or "It has no cell axes.",
+        )
+    if kind is AxisKind.PACKAGE and not is_distribution_name(name):
+        return Complaint(f"{name!r} is neither an axis nor the name of a package")
+    return None
+
+
+def value_complaint(axis: str, value: Scalar, adapter: Adapter) -> Complaint | None:
+    """Say why an axis cannot take this value, or nothing if it can; the axis itself is sound."""
+    kind = axis_kind(axis, adapter)
+    if kind is AxisKind.CELL:
+        return _cell_value_complaint(axis, value, adapter)
+    if not isinstance(value, str):
+        return Complaint(f"{axis}: expected text, found {_kind_of(value)}", quote=True)
+    check = {
+        AxisKind.SHA: sha_complaint,
+        AxisKind.PYTHON: python_complaint,
+        AxisKind.PACKAGE: version_complaint,
+    }[kind]
+    return check(value)
+
+
+def same_value(kind: AxisKind, first: Scalar, second: Scalar) -> bool:
+    """Tell whether two values of an axis mean the same (versions 3.6 and 3.6.0 do)."""
+    if kind is AxisKind.PACKAGE:
+        try:
+            return Version(str(first)) == Version(str(second))
+        except InvalidVersion:
+            pass
+    return first == second
+
+
+def _kind_of(value: Scalar) -> str:
+    return "a truth value" if isinstance(value, bool) else "a number"
+
+
+def _cell_value_complaint(axis: str, value: Scalar, adapter: Adapter) -> Complaint | None:
+    legal = adapter.cell_axes().get(axis)
+    if legal is None or any(type(value) is type(known) and value == known for known in legal):
+        return None
+    for known in legal:
+        if str(known) == str(value):
+            kind = "a number" if isinstance(known, int | float) else "text"
+            return Complaint(f"{axis}: {value!r} must be {kind} here", f"Write {known!r}.")
+    return Complaint(
+        f"{axis}: the adapter {adapter.name!r} does not know {value!r}",
+        suggestion(str(value), [str(known) for known in legal]),
+    )

@@ -1,0 +1,219 @@
+"""The plan of a sweep: points, cells and invocations, in the order in which they will run.
+
+Pure: equal arguments give equal plans, on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from random import Random
+from typing import get_args
+
+from reprokit.adapter import Setup
+from reprokit.claim.axes import AxisKind, axis_kind, same_axis, same_value
+from reprokit.claim.load import LoadedClaim
+from reprokit.claim.model import Claim, Exclusion, Regime
+from reprokit.errors import PlanError
+from reprokit.plan import Cell, Design, Excluded, Plan, PlannedInvocation
+from reprokit.records import Arm, Scalar
+from reprokit.stack import StackPoint
+from reprokit.sweep.axes import SweptAxis, base_label, claim_values, own_value, resolve_axes
+from reprokit.sweep.point import Assignment, cell, names_package, stack_point
+
+MOST_ROWS = 100_000
+_ARMS = (Arm.BASELINE, Arm.SUBJECT)
+_DEVICES: tuple[str, ...] = get_args(Regime.model_fields["device"].annotation)
+
+
+def make_plan(
+    loaded: LoadedClaim,
+    *,
+    sweeps: tuple[str, ...],
+    design: Design = "full",
+    seed: int | None = None,
+    device: str | None = None,
+) -> Plan:
+    """Decide everything before anything is run.
+
+    Args:
+        loaded: the claim.
+        sweeps: texts as given to --sweep; none means one point, the claim's own stack.
+        design: all combinations, or the base and every single departure from it.
+        seed: of the order of execution; the claim's protocol.seed if None.
+        device: "cpu" or "cuda", in place of the one in the claim's regime.
+
+    Raises:
+        PlanError: the sweep cannot be planned from this claim, is too large, or leaves nothing.
+    """
+    claim = loaded.claim
+    axes = resolve_axes(sweeps, loaded)
+    _refuse_size(axes, design, claim)
+    kept, excluded = _split(_pairs(axes, design, claim), axes, loaded)
+    if not kept:
+        reasons = "; ".join(dict.fromkeys(each.reason for each in excluded))
+        raise PlanError(
+            f"claim {claim.id}: every combination of this sweep is excluded",
+            hint=f"The claim's reasons: {reasons}. Sweep other values.",
+        )
+    seed = claim.protocol.seed if seed is None else seed
+    setup, altered = _setup(loaded, device)
+    return Plan(
+        claim_id=claim.id,
+        claim_digest=claim.digest(),
+        design=design,
+        seed=seed,
+        axes={axis.name: tuple(axis.values) for axis in axes},
+        base={axis.name: axis.base for axis in axes},
+        points=tuple({pair.point.id: pair.point for pair in kept}.values()),
+        cells=tuple({pair.cell.id: pair.cell for pair in kept}.values()),
+        setup=setup,
+        timeout_s=claim.protocol.timeout_s,
+        invocations=tuple(_interleaved(kept, claim.protocol.invocations, seed)),
+        excluded=excluded,
+        altered=(*loaded.altered, *altered),
+        notes=tuple(_notes(axes, claim)),
+    )
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A stack point and a cell inside it; `labels` are those of all axes."""
+
+    labels: Assignment
+    point: StackPoint
+    cell: Cell
+
+
+def _pairs(axes: tuple[SweptAxis, ...], design: Design, claim: Claim) -> Iterator[_Pair]:
+    """Combine the swept axes by the design, and each with all cells that the claim always has."""
+    swept = {axis.name: axis for axis in axes}
+    always = {name: values for name, values in claim.cells.items() if name not in swept}
+    order = [*claim.cells, *(axis.name for axis in axes if axis.name not in claim.cells)]
+    cell_axes = [name for name in order if name in always or swept[name].kind is AxisKind.CELL]
+    for assignment in _assignments(axes, design):
+        point = stack_point(assignment, axes, claim)
+        for values in product(*always.values()):
+            labels = {**assignment, **dict(zip(always, values, strict=True))}
+            yield _Pair(labels, point, cell({name: labels[name] for name in cell_axes}))
+
+
+def _assignments(axes: tuple[SweptAxis, ...], design: Design) -> Iterator[dict[str, Scalar]]:
+    names = [axis.name for axis in axes]
+    if design == "full":
+        for labels in product(*(axis.values for axis in axes)):
+            yield dict(zip(names, labels, strict=True))
+        return
+    base = {axis.name: axis.base for axis in axes}
+    yield base
+    for axis in axes:
+        for label in axis.values:
+            if label != axis.base:
+                yield {**base, axis.name: label}
+
+
+def _split(
+    pairs: Iterator[_Pair], axes: tuple[SweptAxis, ...], loaded: LoadedClaim
+) -> tuple[list[_Pair], tuple[Excluded, ...]]:
+    """Set aside what the claim excludes; a combination is listed once, not once for every cell."""
+    kept: list[_Pair] = []
+    excluded: dict[tuple[object, ...], Excluded] = {}
+    for pair in pairs:
+        exclusion = next(
+            (each for each in loaded.claim.exclude if _applies(each, pair, axes, loaded)), None
+        )
+        if exclusion is None:
+            kept.append(pair)
+            continue
+        told = {*exclusion.when, *(axis.name for axis in axes if axis.kind is not AxisKind.CELL)}
+        labels = {name: label for name, label in pair.labels.items() if name in told}
+        found = Excluded(axes=labels, reason=exclusion.reason)
+        excluded.setdefault((*labels.items(), exclusion.reason), found)
+    return kept, tuple(excluded.values())
+
+
+def _applies(
+    exclusion: Exclusion, pair: _Pair, axes: tuple[SweptAxis, ...], loaded: LoadedClaim
+) -> bool:
+    return all(
+        _has_value(name, wanted, pair, axes, loaded) for name, wanted in exclusion.when.items()
+    )
+
+
+def _has_value(
+    name: str, wanted: Scalar, pair: _Pair, axes: tuple[SweptAxis, ...], loaded: LoadedClaim
+) -> bool:
+    """Tell whether an axis has a value here, named by label or value, swept or the claim's own."""
+    claim, kind = loaded.claim, axis_kind(name, loaded.adapter)
+    swept = next((axis for axis in axes if same_axis(axis.name, name)), None)
+    if swept is not None:
+        label: Scalar | None = pair.labels[swept.name]
+        value: Scalar | None = swept.values[pair.labels[swept.name]]
+    elif name in pair.labels:
+        label = value = pair.labels[name]
+    else:
+        label = base_label(name, kind, claim_values(name, claim, loaded.adapter), claim)
+        value = own_value(name, kind, claim)
+    own = [each for each in (label, value) if each is not None]
+    return any(same_value(kind, wanted, each) for each in own)
+
+
+def _interleaved(pairs: list[_Pair], rounds: int, seed: int) -> Iterator[PlannedInvocation]:
+    """Order the launches in rounds, each a new shuffle, so that drift hits all points alike."""
+    order = Random(seed)  # noqa: S311 - an order, not a secret
+    blocks = [(pair, arm) for pair in pairs for arm in _ARMS]
+    for index in range(rounds):
+        order.shuffle(blocks)
+        for pair, arm in blocks:
+            point, cell_id = pair.point.id, pair.cell.id
+            yield PlannedInvocation(
+                id=f"{point}__{cell_id}__{arm}__{index:02d}",
+                point=point,
+                cell=cell_id,
+                arm=arm,
+                index=index,
+            )
+
+
+def _setup(loaded: LoadedClaim, device: str | None) -> tuple[Setup, tuple[str, ...]]:
+    claim = loaded.claim
+    claimed = claim.regime.device if claim.regime else "cpu"
+    device = device or claimed
+    if device not in _DEVICES:
+        raise PlanError(f"there is no device {device!r}", hint=f"One of: {', '.join(_DEVICES)}.")
+    setup = Setup(
+        model=claim.model,
+        arms={Arm.BASELINE: claim.adapter.baseline, Arm.SUBJECT: claim.adapter.subject},
+        options=loaded.adapter.check_options(claim.adapter.options),
+        device=device,
+        samples=claim.protocol.samples,
+        warmup=claim.protocol.warmup,
+        seed=claim.protocol.seed,
+    )
+    return setup, () if device == claimed else (f"device={device}",)
+
+
+def _refuse_size(axes: tuple[SweptAxis, ...], design: Design, claim: Claim) -> None:
+    """Refuse a sweep that nobody can have meant, before it is written out."""
+    sizes = [len(axis.values) for axis in axes]
+    swept = prod(sizes) if design == "full" else 1 + sum(size - 1 for size in sizes)
+    names = {axis.name for axis in axes}
+    always = prod(len(values) for name, values in claim.cells.items() if name not in names)
+    combinations, protocol = swept * always, claim.protocol
+    rows = combinations * len(_ARMS) * protocol.invocations * protocol.samples
+    if rows > MOST_ROWS:
+        raise PlanError(
+            f"claim {claim.id}: this sweep means {rows:,} rows ({combinations:,} combinations x "
+            f"{len(_ARMS)} arms x {protocol.invocations} invocations x {protocol.samples} "
+            f"samples), more than {MOST_ROWS:,}",
+            hint="Sweep fewer values, or sweep in parts.",
+        )
+
+
+def _notes(axes: tuple[SweptAxis, ...], claim: Claim) -> Iterator[str]:
+    for axis in axes:
+        asked_elsewhere = axis.name in claim.sweep or axis.kind is not AxisKind.PACKAGE
+        if not asked_elsewhere and not names_package(claim.stack.requirements, axis.name):
+            yield f"{axis.name} is not among the claim's requirements; the sweep adds it"
