@@ -15,7 +15,9 @@ PYTHON_AXIS = "python"
 CELL_AXES = frozenset({"model", "dtype", "phase", "cache", "compile_mode", "token_len", "batch"})
 """Axes that vary inside an environment; every other axis but sha and python is a package."""
 
+# Underscores separate the axes, so values may have none; names of axes are plain identifiers.
 _UNSAFE = re.compile(r"[^A-Za-z0-9.]+")
+_UNSAFE_NAME = re.compile(r"[^A-Za-z0-9._]+")
 _LONGEST_SLUG = 80
 
 
@@ -35,7 +37,8 @@ def slug(assignment: dict[str, Scalar], *, empty: str) -> str:
         return empty
     exact = "_".join(f"{name}-{value}" for name, value in assignment.items())
     clean = "_".join(
-        _UNSAFE.sub("-", f"{name}-{value}").strip("-.") for name, value in assignment.items()
+        f"{_UNSAFE_NAME.sub('-', name)}-{_UNSAFE.sub('-', str(value))}".strip("-.")
+        for name, value in assignment.items()
     )
     if clean == exact and len(clean) <= _LONGEST_SLUG:
         return clean
@@ -82,7 +85,8 @@ class Probe(Record):
         python: full version of the interpreter.
         altered: files whose digest is not the one in their RECORD.
         unrecorded: files that no RECORD names, relative to site-packages.
-        torch: version, git_version, cuda, and what was imported; None without torch.
+        torch: version, git_version, cuda, and the file that an import loads; None without torch.
+        triton: the same of Triton.
         device: name, type, sm, memory of the device that would be measured on.
         platform: machine, system, libc, processor.
     """
@@ -93,6 +97,7 @@ class Probe(Record):
     altered: tuple[str, ...] = ()
     unrecorded: tuple[str, ...] = ()
     torch: dict[str, JsonValue] | None = None
+    triton: dict[str, JsonValue] | None = None
     device: dict[str, JsonValue] = Field(default_factory=dict)
     platform: dict[str, JsonValue] = Field(default_factory=dict)
 
