@@ -2,9 +2,9 @@
 
     python benchmarks/bench_environment.py [--requirement torch==2.13.0 ...] [--rounds 3] [--json F]
 
-Both install the same hashed lock, alternately, in one run; what counts is the ratio. reprokit's time
-is given twice: installing alone, and everything (creating, installing, `uv pip check`, and probing,
-which reads every file and compares it with its hash). Disk is what the file system says it lost.
+Both install the same hashed lock, alternately, in one run; what counts is the ratio. reprokit's
+time is given twice: installing alone, and everything (creating, installing, `uv pip check`, and
+probing, which reads every file and compares it with its hash). Disk is what the file system lost.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def pip_install(folder: Path, lock: Lock) -> float:
     lock_file.write_text(lock.text())
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    python = folder / "venv" / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
-    subprocess.run([*pip, "-r", lock_file], check=True)
+    python = str(folder / "venv" / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "-qqq", "--require-hashes", "--no-deps"]
+    subprocess.run([*pip, "-r", str(lock_file)], check=True)
     return time.perf_counter() - begun
 
 

@@ -20,7 +20,7 @@ from reprokit.claim.load import LoadedClaim, load_claim
 from reprokit.claim.model import Claim, GitSource
 from reprokit.claim.repository import repository_complaint
 from reprokit.envs.prepare import PreparedPoint, PrepareOptions, prepare_points
-from reprokit.errors import DamagedRunError, RunError, UsageError
+from reprokit.errors import ClaimError, DamagedRunError, RunError, UsageError
 from reprokit.plan import Design, Plan
 from reprokit.progress import Event, Observer
 from reprokit.report.markdown import render_markdown
@@ -94,12 +94,13 @@ def prepare_run(
         claim=loaded.claim,
         claim_text=loaded.text.encode(),
         claim_file=loaded.path.name,
+        claim_lock=_read_lock(loaded),
     )
     options = _prepare_options(loaded.claim, machine)
     prepared = prepare_points(
         plan,
         loaded.claim,
-        claim_dir=loaded.path.parent,
+        claim_dir=run.claim_files,
         cache=machine.cache,
         adapter=loaded.adapter,
         options=options,
@@ -185,6 +186,20 @@ def read_verdict(run: RunDirectory) -> Verdict:
         raise RunError(f"{run.verdict} cannot be read: {error}") from error
 
 
+def _read_lock(loaded: LoadedClaim) -> bytes | None:
+    """Read the claim's committed lock, so that the run directory holds all that it needs."""
+    path = loaded.lock()
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ClaimError(
+            f"{loaded.path}: stack.lock: {path} cannot be read: {error.strerror}",
+            hint="Commit the lock beside the claim, or leave `lock` out to resolve anew.",
+        ) from error
+
+
 def _finish(run: RunDirectory, observer: Observer) -> tuple[RunDirectory, Verdict]:
     verdict = score_run(run, observer)
     report_run(run)
@@ -216,30 +231,29 @@ def _verified_points(
     """Verify the environments of a run again, from its saved locks; nothing is resolved anew.
 
     What a point was found to be when it was first prepared stays on record: a resumed run must
-    not mix two environments under one name.
+    not mix two environments under one name. Points that failed are not tried again.
     """
     kept = run.read_points()
-    options = _prepare_options(run.claim, machine, saved_locks=run.read_locks())
+    failed = {name for name, point in kept.items() if point.failed is not None}
+    points = tuple(point for point in run.plan.points if point.id not in failed)
     prepared = prepare_points(
-        run.plan,
+        run.plan.model_copy(update={"points": points}),
         run.claim,
-        claim_dir=run.path,
+        claim_dir=run.claim_files,
         cache=machine.cache,
         adapter=adapter,
-        options=options,
+        options=_prepare_options(run.claim, machine, saved_locks=run.read_locks()),
         observer=observer,
     )
-    fresh = {point.ready.point: point for point in prepared}
-    for point, before in kept.items():
-        _check_same(run, before, fresh[point].ready)
-    new = tuple(point for name, point in fresh.items() if name not in kept)
+    for point in prepared:
+        if (before := kept.get(point.ready.point)) is not None:
+            _check_same(run, before, point.ready)
+    new = tuple(point for point in prepared if point.ready.point not in kept)
     return {**kept, **_keep_points(run, new)}
 
 
 def _check_same(run: RunDirectory, before: ReadyPoint, now: ReadyPoint) -> None:
     """Refuse to go on where a point is no longer what it was."""
-    if before.failed is not None:
-        return
     if now.failed is not None:
         raise RunError(
             f"{run.path}: stack point {before.point} was ready and is not any more: "

@@ -33,6 +33,7 @@ from reprokit.stack import ReadyPoint
 
 LOCK = ".lock"
 CACHE = "cache"
+CLAIM_FILES = "claim"
 RUN, CLAIM, ROWS, VERDICT, REPORT = (
     "run.json", "claim.yaml", "rows.jsonl", "verdict.json", "report.md",
 )  # fmt: skip
@@ -71,9 +72,18 @@ class RunDirectory:
 
     @classmethod
     def create(
-        cls, runs: Path, *, plan: Plan, claim: Claim, claim_text: bytes, claim_file: str
+        cls,
+        runs: Path,
+        *,
+        plan: Plan,
+        claim: Claim,
+        claim_text: bytes,
+        claim_file: str,
+        claim_lock: bytes | None = None,
     ) -> RunDirectory:
         """Make a new directory `<runs>/<claim>/<UTC time>-<random>` for a plan.
+
+        `claim_lock` is the content of the lock that the claim names.
 
         Raises:
             RunError: it cannot be written.
@@ -89,6 +99,10 @@ class RunDirectory:
             (path / "points").mkdir()
             (path / "invocations").mkdir()
             write_atomic(path / CLAIM, [claim_text])
+            if claim_lock is not None and claim.stack.lock is not None:
+                lock = path / CLAIM_FILES / claim.stack.lock
+                lock.parent.mkdir(parents=True)
+                write_atomic(lock, [claim_lock])
             write_record(path / RUN, record)
         except OSError as error:
             raise RunError(f"cannot create a run directory under {runs}: {error}") from error
@@ -124,6 +138,11 @@ class RunDirectory:
     def claim(self) -> Claim:
         """The claim that the plan was made from."""
         return self.record.claim
+
+    @property
+    def claim_files(self) -> Path:
+        """Folder from which the paths that the claim names count."""
+        return self.path / CLAIM_FILES
 
     @property
     def rows(self) -> Path:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
+
+from reprokit.cache import CacheLayout
+from reprokit.envs.lock import Lock
+from reprokit.envs.resolve import Request, resolve
+from reprokit.envs.torch_index import TorchIndex
+from reprokit.envs.uv_command import Uv
 
 
 def write_wheel(
@@ -66,3 +76,21 @@ def torch_like_wheelhouse(folder: Path) -> Path:
         write_wheel(folder, "foo", version)
     write_wheel(folder, "needs-bar", "1.0", requires=("bar>=2",))
     return folder
+
+
+def only_pips_configuration(folder: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this a machine whose only source of distributions is pip's configuration."""
+    for name in list(os.environ):
+        if name.startswith(("PIP_", "UV_")):
+            monkeypatch.delenv(name)
+    config = folder / "pip.conf"
+    config.write_text(f"[global]\nno-index = true\nfind-links = {wheels}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+    monkeypatch.setenv("UV_CACHE_DIR", str(folder / "uv-cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "no-config"))
+
+
+def resolved(cache: CacheLayout, *requirements: str, prefer: Lock | None = None) -> Lock:
+    """Resolve requirements on this interpreter."""
+    request = Request(requirements=requirements, overrides=(), python=sys.executable)
+    return resolve(Uv.here(cache), TorchIndex(None), request, prefer=prefer).lock

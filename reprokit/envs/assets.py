@@ -1,0 +1,166 @@
+"""Assets: what an adapter has built once in a point's environment before anything is measured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from reprokit.adapter import Adapter, AssetStep, PointContext, Setup
+from reprokit.cache import CacheLayout
+from reprokit.envs.disk import locked, remove_tree, write_record
+from reprokit.errors import ReprokitError
+from reprokit.process.environment import child_environment, point_variables
+from reprokit.process.tool import ToolResult, run_tool
+from reprokit.progress import Event, Observer
+from reprokit.records import Record
+from reprokit.stack import digest
+
+ASSET_DIR_VARIABLE = "REPROKIT_ASSET_DIR"
+LIMIT_S = 3600.0
+
+
+class AssetError(ReprokitError):
+    """An asset step failed, or left nothing."""
+
+
+class AssetFile(Record):
+    """A file of an asset; time in ns since the epoch, so that a cut or changed file is noticed."""
+
+    size: int
+    modified_ns: int
+
+
+class AssetMarker(Record):
+    """Written last, beside the folder: the asset is whole, and these are its files."""
+
+    name: str
+    key: str
+    files: dict[str, AssetFile]
+
+
+@dataclass(frozen=True)
+class BuiltAssets:
+    """The folders of a point's assets, and the log of each step, by the step's name."""
+
+    folders: dict[str, str] = field(default_factory=dict)
+    logs: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AssetBuilder:
+    """Builds the assets of stack points; equal keys are built once and shared.
+
+    Args:
+        cache: where assets are kept.
+        adapter: names the steps.
+        setup: the plan's setup.
+        observer: told what happens.
+    """
+
+    cache: CacheLayout
+    adapter: Adapter
+    setup: Setup
+    observer: Observer
+
+    def build(self, point: PointContext, *, bytecode: Path) -> BuiltAssets:
+        """Build what the adapter asks for, in order; each step sees the folders before it.
+
+        Args:
+            point: the point, with no assets yet.
+            bytecode: folder for the bytecode of the point's environment.
+
+        Raises:
+            AssetError: a step failed; the message ends with the last line of its log.
+        """
+        folders: dict[str, str] = {}
+        logs: dict[str, Path] = {}
+        for step in self.adapter.assets(self.setup, point):
+            context = point.model_copy(update={"assets": dict(folders)})
+            folder = self._ensure(step, context, bytecode)
+            folders[step.name] = str(folder)
+            logs[step.name] = _log_path(folder)
+        return BuiltAssets(folders, logs)
+
+    def _ensure(self, step: AssetStep, point: PointContext, bytecode: Path) -> Path:
+        key = digest(step.key)
+        folder = self.cache.assets / key[:32]
+        with locked(folder.with_suffix(".lock"), self.observer, point.point):
+            if not _is_whole(folder, key):
+                self.observer(Event("prepare", point.point, f"building {step.title}"))
+                _marker_path(folder).unlink(missing_ok=True)
+                remove_tree(folder)
+                self._run(step, key, folder, point, bytecode)
+        return folder
+
+    def _run(
+        self, step: AssetStep, key: str, folder: Path, point: PointContext, bytecode: Path
+    ) -> None:
+        partial = folder.with_suffix(".partial")
+        remove_tree(partial)
+        partial.mkdir(parents=True)
+        log = _log_path(folder)
+        log.unlink(missing_ok=True)
+        result = run_tool(
+            step.command.argv,
+            env=_variables(step, partial, point, bytecode, folder.with_suffix(".compile")),
+            cwd=Path(step.command.cwd),
+            timeout_s=LIMIT_S,
+            log=log,
+        )
+        remove_tree(folder.with_suffix(".compile"))
+        if not result.ok:
+            raise AssetError(f"{step.title} failed: {_last_words(result)}", hint=f"Log: {log}")
+        files = _files(partial)
+        if not files:
+            raise AssetError(f"{step.title} left no file", hint=f"Log: {log}")
+        partial.rename(folder)
+        write_record(_marker_path(folder), AssetMarker(name=step.name, key=key, files=files))
+
+
+def _variables(
+    step: AssetStep, partial: Path, point: PointContext, bytecode: Path, compile_cache: Path
+) -> Mapping[str, str]:
+    own = point_variables(
+        os.environ, python=Path(point.python), bytecode=bytecode, compile_cache=compile_cache
+    )
+    added = {**own, **step.command.env, ASSET_DIR_VARIABLE: str(partial)}
+    return child_environment(os.environ, added=added).variables
+
+
+def _last_words(result: ToolResult) -> str:
+    if result.timed_out:
+        return f"stopped after {LIMIT_S:.0f} s"
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    end = f"exit {result.returncode}" if result.returncode >= 0 else f"signal {-result.returncode}"
+    return f"{lines[-1]} ({end})" if lines else end
+
+
+def _files(folder: Path) -> dict[str, AssetFile]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            facts = path.stat()
+            name = path.relative_to(folder).as_posix()
+            found[name] = AssetFile(size=facts.st_size, modified_ns=facts.st_mtime_ns)
+    return found
+
+
+def _is_whole(folder: Path, key: str) -> bool:
+    try:
+        text = _marker_path(folder).read_text(encoding="utf-8")
+        marker = AssetMarker.model_validate_json(text)
+    except (OSError, ValidationError):
+        return False
+    return marker.key == key and marker.files == _files(folder)
+
+
+def _marker_path(folder: Path) -> Path:
+    return folder.with_suffix(".json")
+
+
+def _log_path(folder: Path) -> Path:
+    return folder.with_suffix(".log")

@@ -1,0 +1,253 @@
+"""The stage that does everything that needs a network: sources, locks, environments, assets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reprokit.adapter import Adapter, PointContext
+from reprokit.cache import CacheLayout
+from reprokit.claim.model import Claim, GitSource
+from reprokit.envs.assets import AssetBuilder, BuiltAssets
+from reprokit.envs.build import Built, EnvironmentBuilder
+from reprokit.envs.checkout import Checkout, checkout
+from reprokit.envs.locking import LockedPoint, PointLocks
+from reprokit.envs.probe import ProbeError
+from reprokit.envs.ready import StepFailure, Steps, ready_point
+from reprokit.envs.torch_index import TorchIndex
+from reprokit.envs.uv_command import Uv
+from reprokit.errors import (
+    CheckoutError,
+    EnvironmentBuildError,
+    ReprokitError,
+    TamperedEnvironmentError,
+    UsageError,
+)
+from reprokit.plan import Plan
+from reprokit.process.tool import kill_running_tools
+from reprokit.progress import Event, Observer, nobody
+from reprokit.stack import ReadyPoint, StackPoint
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How the points of a plan are prepared.
+
+    Attributes:
+        relock: put a committed lock aside and resolve anew.
+        torch_backend: PyTorch build to prefer; wins over the claim's own.
+        allow_local: accept a repository that is a path on this machine.
+        offline: use no network; what is not here fails.
+        jobs: environments built at the same time.
+        saved_locks: point id to lock text, from a run that is resumed; used to the letter.
+    """
+
+    relock: bool = False
+    torch_backend: str | None = None
+    allow_local: bool = False
+    offline: bool = False
+    jobs: int = 2
+    saved_locks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PreparedPoint:
+    """A point after `prepare`.
+
+    Attributes:
+        lock_text: the lock in its normal form; None where the point failed before it had one.
+        asset_logs: name of each asset step to its log in the cache.
+    """
+
+    ready: ReadyPoint
+    lock_text: str | None
+    asset_logs: Mapping[str, Path] = field(default_factory=dict)
+
+
+def prepare_points(
+    plan: Plan,
+    claim: Claim,
+    *,
+    claim_dir: Path,
+    cache: CacheLayout,
+    adapter: Adapter,
+    options: PrepareOptions | None = None,
+    observer: Observer = nobody,
+) -> tuple[PreparedPoint, ...]:
+    """Bring every stack point of a plan to this machine, in the plan's order.
+
+    A point that fails does not stop the others: its record says which step failed and why.
+
+    Args:
+        plan: names the points.
+        claim: names source and stack.
+        claim_dir: folder of the claim file, from which its lock's path counts.
+        cache: where everything is kept.
+        adapter: names the assets, and the source of a built-in benchmark.
+        options: how to prepare.
+        observer: told what happens.
+
+    Raises:
+        ReprokitError: nothing can be prepared at all: no uv, a damaged pip configuration.
+        ClaimError: the committed lock is needed, and cannot be read or is no lock.
+    """
+    stage = _Stage(plan, claim, claim_dir, cache, adapter, options or PrepareOptions(), observer)
+    return stage.run()
+
+
+class _Stage:
+    def __init__(
+        self,
+        plan: Plan,
+        claim: Claim,
+        claim_dir: Path,
+        cache: CacheLayout,
+        adapter: Adapter,
+        options: PrepareOptions,
+        observer: Observer,
+    ) -> None:
+        self._plan = plan
+        self._claim = claim
+        self._cache = cache
+        self._adapter = adapter
+        self._options = options
+        self._observer = observer
+        uv = Uv.here(cache, offline=options.offline)
+        self._torch = TorchIndex(options.torch_backend or claim.stack.torch_backend)
+        self._locks = PointLocks(
+            uv, self._torch, plan, claim, claim_dir,
+            relock=options.relock, saved=options.saved_locks,
+        )  # fmt: skip
+        self._builder = EnvironmentBuilder(
+            cache, uv, self._torch,
+            build_from_source=claim.stack.build_from_source, observer=observer,
+        )  # fmt: skip
+        self._assets = AssetBuilder(cache, adapter, plan.setup, observer)
+
+    def run(self) -> tuple[PreparedPoint, ...]:
+        sources = {point.id: self._source(point) for point in self._plan.points}
+        locks = {point.id: self._lock(point) for point in self._locks.in_order()}
+        built = self._build_all(sources, locks)
+        prepared = []
+        for done, point in enumerate(self._plan.points, start=1):
+            result = self._finish(point, sources[point.id], locks[point.id], built[point.id])
+            prepared.append(result)
+            outcome = result.ready.failed or "ok"
+            total = len(self._plan.points)
+            self._observer(
+                Event("prepare", point.id, "prepared", done=done, total=total, outcome=outcome)
+            )
+        return tuple(prepared)
+
+    def _build_all(
+        self,
+        sources: Mapping[str, Checkout | Path | StepFailure],
+        locks: Mapping[str, LockedPoint | StepFailure],
+    ) -> dict[str, Built | StepFailure]:
+        jobs = max(1, self._options.jobs)
+        with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="build") as pool:
+            building = {
+                point.id: pool.submit(self._build, point, locks[point.id], sources[point.id])
+                for point in self._plan.points
+            }
+            try:
+                return {point_id: future.result() for point_id, future in building.items()}
+            except BaseException:
+                # Ctrl-C reaches only this thread; without this the others' uv would be waited for.
+                pool.shutdown(wait=False, cancel_futures=True)
+                kill_running_tools()
+                raise
+
+    def _tell(self, point: StackPoint, text: str) -> None:
+        self._observer(Event("prepare", point.id, text))
+
+    def _source(self, point: StackPoint) -> Checkout | Path | StepFailure:
+        source = self._claim.source
+        if not isinstance(source, GitSource):
+            builtin = self._adapter.builtin_source()
+            if builtin is None:
+                raise UsageError(
+                    f"claim {self._claim.id}: the adapter {self._adapter.name!r} has no built-in "
+                    "benchmark",
+                    hint="Name a repository under `source` instead.",
+                )
+            return builtin
+        self._tell(point, "checking out the source")
+        try:
+            return checkout(
+                source.repo,
+                point.commit or source.commit,
+                self._cache,
+                offline=self._options.offline,
+                allow_local=self._options.allow_local,
+                observer=self._observer,
+                subject=point.id,
+            )
+        except CheckoutError as error:
+            return StepFailure.of("checkout_failed", error)
+        except OSError as error:
+            return StepFailure.of_system("checkout_failed", error)
+
+    def _lock(self, point: StackPoint) -> LockedPoint | StepFailure:
+        self._tell(point, "resolving the stack")
+        try:
+            return self._locks.lock(point)
+        except EnvironmentBuildError as error:
+            return StepFailure.of("resolve_failed", error)
+
+    def _build(
+        self,
+        point: StackPoint,
+        locked: LockedPoint | StepFailure,
+        source: Checkout | Path | StepFailure,
+    ) -> Built | StepFailure:
+        if isinstance(locked, StepFailure):
+            return locked
+        if isinstance(source, StepFailure):
+            return source  # gigabytes are not installed for a point that has nothing to run
+        try:
+            return self._builder.ensure(locked.lock, locked.interpreter, point.id)
+        except EnvironmentBuildError as error:
+            return StepFailure.of(_build_code(error), error)
+        except OSError as error:
+            return StepFailure.of_system("install_failed", error)
+
+    def _finish(
+        self,
+        point: StackPoint,
+        source: Checkout | Path | StepFailure,
+        locked: LockedPoint | StepFailure,
+        built: Built | StepFailure,
+    ) -> PreparedPoint:
+        assets: BuiltAssets | StepFailure | None = None
+        if isinstance(built, Built) and not isinstance(source, StepFailure):
+            assets = self._build_assets(point, source, built)
+        steps = Steps(source, locked, built, assets)
+        ready = ready_point(point, steps, torch_note=self._torch.note())
+        text = locked.lock.text() if isinstance(locked, LockedPoint) else None
+        logs = assets.logs if isinstance(assets, BuiltAssets) else {}
+        return PreparedPoint(ready, text, logs)
+
+    def _build_assets(
+        self, point: StackPoint, source: Checkout | Path, built: Built
+    ) -> BuiltAssets | StepFailure:
+        context = PointContext(
+            point=point.id,
+            python=str(built.python),
+            source=str(source.path if isinstance(source, Checkout) else source),
+            commit=point.commit,
+        )
+        try:
+            return self._assets.build(context, bytecode=self._cache.bytecode / built.key)
+        except ReprokitError as error:
+            return StepFailure.of("asset_failed", error)
+        except OSError as error:
+            return StepFailure.of_system("asset_failed", error)
+
+
+def _build_code(error: EnvironmentBuildError) -> str:
+    if isinstance(error, TamperedEnvironmentError):
+        return "altered"
+    return "probe_failed" if isinstance(error, ProbeError) else "install_failed"

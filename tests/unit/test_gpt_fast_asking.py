@@ -1,0 +1,172 @@
+"""What gpt-fast is asked for: options, the command line, what a commit cannot do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gpt_fast_files import NEW_SCRIPT, OLD_SCRIPT, checkout, invocation, setup
+
+from adapters.gpt_fast import ADAPTER
+from adapters.gpt_fast.generate_source import read_generate_source
+from reprokit.adapter import Model, OptionError
+from reprokit.errors import UsageError
+from reprokit.records import Arm
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"max_new_token": 3}, "max_new_token"),
+        ({"max_new_tokens": 1}, "max_new_tokens"),
+        ({"max_new_tokens": True}, "max_new_tokens"),
+        ({"max_new_tokens": "200"}, "max_new_tokens"),
+        ({"top_k": 0}, "top_k"),
+        ({"temperature": -0.1}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": "12"}, "prompt"),
+        ({"prompt": ["a"]}, "prompt"),
+        ({"compile_prefill": 1}, "compile_prefill"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"checkpoint": "relative/model.pth"}, "checkpoint"),
+    ],
+)
+def test_a_wrong_option_is_refused_where_it_stands(options: dict[str, Any], where: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        ADAPTER.check_options(options)
+    assert caught.value.path == ("options", where)
+
+
+def test_an_unknown_option_comes_with_the_known_ones() -> None:
+    with pytest.raises(OptionError) as caught:
+        ADAPTER.check_options({"max_tokens": 3})
+    assert "max_new_tokens" in caught.value.known
+
+
+def test_defaults_are_those_of_the_script_and_checking_twice_changes_nothing() -> None:
+    filled = ADAPTER.check_options({"temperature": 1})
+    assert filled["max_new_tokens"] == 200
+    assert filled["prompt"] == "Hello, my name is"
+    assert filled["temperature"] == 1.0
+    assert ADAPTER.check_options(filled) == filled
+
+
+def test_options_are_read_from_calls_and_not_from_text(tmp_path: Path) -> None:
+    old = read_generate_source(Path(checkout(tmp_path / "old", OLD_SCRIPT).source))
+    new = read_generate_source(Path(checkout(tmp_path / "new", NEW_SCRIPT).source))
+    assert "device" not in old.options
+    assert {"device", "batch_size"} <= new.options
+    assert old.token_rule == "y.size(0) - prompt_length"
+    assert new.always_compiled == ("create_block_mask",)
+    assert old.precision == "bfloat16"
+
+
+@pytest.mark.parametrize("script", [None, "def broken(:\n", "\0"])
+def test_a_script_that_cannot_be_read_makes_the_point_unsupported(
+    tmp_path: Path, script: str | None
+) -> None:
+    point = checkout(tmp_path / "checkout", script)
+    command = ADAPTER.command(setup(), point, invocation(tmp_path / "i"))
+    assert command.unsupported is not None
+    assert "generate.py" in command.unsupported
+
+
+def test_a_commit_without_device_is_unsupported_on_a_cpu_and_launched_all_the_same(
+    tmp_path: Path,
+) -> None:
+    point = checkout(tmp_path / "checkout", OLD_SCRIPT)
+    command = ADAPTER.command(setup(), point, invocation(tmp_path / "i"))
+    assert command.unsupported == (
+        "generate.py at d2c5d82 has no --device option and always uses cuda"
+    )
+    assert command.argv[:3] == ("/env/bin/python", "-s", "generate.py")
+    assert not any(part.startswith("--device") for part in command.argv)
+    on_gpu = ADAPTER.command(setup(device="cuda"), point, invocation(tmp_path / "i"))
+    assert on_gpu.unsupported is None
+
+
+def test_the_compiled_arm_runs_one_more_sample_under_the_profiler(tmp_path: Path) -> None:
+    point = checkout(tmp_path / "checkout", NEW_SCRIPT)
+    eager = ADAPTER.command(setup(), point, invocation(tmp_path / "e")).argv
+    compiled = ADAPTER.command(setup(), point, invocation(tmp_path / "c", Arm.SUBJECT)).argv
+    assert "--num_samples=3" in eager
+    assert not any(part.startswith("--profile") for part in eager)
+    assert {"--num_samples=4", "--compile", f"--profile={tmp_path / 'c' / 'profile'}"} <= set(
+        compiled
+    )
+    assert "--compile_prefill" not in compiled
+    assert "--checkpoint_path=/assets/one/checkpoints/stories15M/model.pth" in compiled
+
+
+def test_the_cell_sets_the_batch_and_a_commit_may_not_know_it(tmp_path: Path) -> None:
+    old = checkout(tmp_path / "old", OLD_SCRIPT)
+    new = checkout(tmp_path / "new", NEW_SCRIPT)
+    asked = invocation(tmp_path / "i", batch=4)
+    assert "--batch_size=4" in ADAPTER.command(setup(), new, asked).argv
+    refused = ADAPTER.command(setup(device="cuda"), old, asked).unsupported
+    assert refused is not None
+    assert "--batch_size" in refused
+    with pytest.raises(UsageError, match="batch"):
+        ADAPTER.command(setup(), new, invocation(tmp_path / "i", batch="4"))
+
+
+def test_another_dtype_and_weights_of_the_hub_are_unsupported_in_words(tmp_path: Path) -> None:
+    point = checkout(tmp_path / "checkout", NEW_SCRIPT)
+    model = Model(id="meta-llama/Llama-2-7b-chat-hf", dtype="float16", weights="hub")
+    asked = setup().model_copy(update={"model": model})
+    reason = ADAPTER.command(asked, point, invocation(tmp_path / "i")).unsupported
+    assert reason is not None
+    assert "float16" in reason
+    assert "model.weights=synthetic" in reason
+    assert ADAPTER.assets(asked, point) == ()
+
+
+def test_a_checkpoint_of_the_users_own_is_used_for_real_weights_only(tmp_path: Path) -> None:
+    point = checkout(tmp_path / "checkout", NEW_SCRIPT)
+    own = setup(checkpoint="/models/7B/model.pth")
+    with pytest.raises(UsageError, match="exclude each other"):
+        ADAPTER.assets(own, point)
+    real = own.model_copy(update={"model": Model(id="a/7B", dtype="bfloat16", weights="hub")})
+    command = ADAPTER.command(real, point, invocation(tmp_path / "i"))
+    assert command.unsupported is None
+    assert "--checkpoint_path=/models/7B/model.pth" in command.argv
+
+
+@pytest.mark.parametrize("model_id", ["../up", "a//b", "/abs", "a/..", "a\\b"])
+def test_a_model_id_cannot_lead_out_of_the_asset(tmp_path: Path, model_id: str) -> None:
+    point = checkout(tmp_path / "checkout", NEW_SCRIPT)
+    model = Model(id=model_id, dtype="bfloat16", weights="synthetic")
+    asked = setup().model_copy(update={"model": model})
+    with pytest.raises(UsageError, match="no model id"):
+        ADAPTER.command(asked, point, invocation(tmp_path / "i"))
+    with pytest.raises(UsageError, match="no model id"):
+        ADAPTER.assets(asked, point)
+
+
+def test_the_asset_key_follows_what_the_checkpoint_depends_on(tmp_path: Path) -> None:
+    point = checkout(tmp_path / "a", NEW_SCRIPT)
+    other = checkout(tmp_path / "b", OLD_SCRIPT)  # generate.py is not what weights depend on
+    key = ADAPTER.assets(setup(), point)[0].key
+    assert ADAPTER.assets(setup(), other)[0].key == key
+    Path(other.source, "model.py").write_text("# another model\n")
+    assert ADAPTER.assets(setup(), other)[0].key != key
+    assert ADAPTER.assets(setup(prompt="Once"), point)[0].key != key
+    reseeded = setup().model_copy(update={"seed": 43})
+    assert ADAPTER.assets(reseeded, point)[0].key != key
+
+
+def test_a_path_that_the_script_takes_for_quantized_weights_is_refused(tmp_path: Path) -> None:
+    point = checkout(tmp_path / "checkout", NEW_SCRIPT)
+    odd = point.model_copy(update={"assets": {"checkpoint": "/home/int8/assets"}})
+    reason = ADAPTER.command(setup(), odd, invocation(tmp_path / "i")).unsupported
+    assert reason is not None
+    assert "quantized" in reason
+
+
+def test_a_claim_without_a_model_is_told_so(tmp_path: Path) -> None:
+    point = checkout(tmp_path / "checkout", NEW_SCRIPT)
+    with pytest.raises(UsageError, match="needs a model"):
+        ADAPTER.assets(setup().model_copy(update={"model": None}), point)

@@ -1,0 +1,234 @@
+"""How the internal harness is asked, and what is believed of its result file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.hf_harness import ADAPTER
+from adapters.hf_harness.adapter import make_spec
+from adapters.hf_harness.options import CACHES, DTYPES, MODES, PHASES
+from reprokit.adapter import Invocation, Model, OptionError, PointContext, Reading, Setup
+from reprokit.errors import UsageError
+from reprokit.records import Arm, CompileDecision, RowStatus
+
+
+def setup(**options: Any) -> Setup:
+    return Setup(
+        model=Model(id="tiny-llama", weights="synthetic"),
+        arms={Arm.BASELINE: "eager", Arm.SUBJECT: "default"},
+        options=ADAPTER.check_options(options), device="cpu", samples=2, warmup=1, seed=42,
+    )  # fmt: skip
+
+
+def point() -> PointContext:
+    source = str(ADAPTER.builtin_source())
+    return PointContext(point="p", python="/env/bin/python", source=source, commit=None)
+
+
+def invocation(folder: Path, arm: Arm = Arm.SUBJECT, **cell: Any) -> Invocation:
+    return Invocation(id="i", arm=arm, cell=cell, directory=str(folder))
+
+
+def records(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what the harness writes for a spec with two samples."""
+    device = {"type": "cpu", "threads": 1}
+    return [
+        {"kind": "header", "schema": "reprokit/harness/v1", "spec": spec,
+         "versions": {"torch": "2.13.0", "cuda": None}, "device": device,
+         "model": {"parameters": 1}},
+        *({"kind": "iteration", "iteration": index, "latency_ms": 2.0 + index, "device": "cpu",
+           "finite": True, "tokens": [7], "tokens_asked": 1} for index in range(2)),
+        {"kind": "compile", "decision": "compiled", "reason": "it ran", "facts": {"steps": 1}},
+        {"kind": "end", "iterations": 2},
+    ]  # fmt: skip
+
+
+def read(
+    tmp_path: Path, lines: list[dict[str, Any]], *, plan: Setup | None = None, **cell: Any
+) -> Reading:
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "result.jsonl").write_text(text)
+    return ADAPTER.read(plan or setup(), point(), invocation(tmp_path, **cell))
+
+
+def test_the_harness_lies_where_the_adapter_looks() -> None:
+    source = ADAPTER.builtin_source()
+    assert source is not None
+    assert (source / "__main__.py").is_file()
+
+
+def test_both_sides_know_the_same_values() -> None:
+    """The harness imports nothing of ours, so a test keeps the two lists together."""
+    import spec
+
+    assert spec.PHASES == PHASES
+    assert spec.CACHES == CACHES
+    assert spec.DTYPES == DTYPES
+    assert tuple(spec.MODES) == MODES
+    asked = make_spec(setup(), invocation(Path("x")))
+    assert spec.load_spec(json.dumps(asked)).model == "tiny-llama"
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"phases": "prefill"}, "phases"),
+        ({"phase": "train"}, "phase"),
+        ({"phase": ["prefill"]}, "phase"),
+        ({"cache": "SlidingCache"}, "cache"),
+        ({"token_len": 0}, "token_len"),
+        ({"token_len": True}, "token_len"),
+        ({"prompt_len": 1.5}, "prompt_len"),
+        ({"batch": None}, "batch"),
+        ({"threads": 0}, "threads"),
+    ],
+)
+def test_a_wrong_option_is_refused_where_it_stands(options: dict[str, Any], where: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        ADAPTER.check_options(options)
+    assert caught.value.path == ("options", where)
+
+
+def test_cells_override_options_and_the_model(tmp_path: Path) -> None:
+    cell: dict[str, Any] = {
+        "phase": "kv_decode", "token_len": 8, "dtype": "bfloat16", "cache": "StaticCache",
+    }  # fmt: skip
+    spec = make_spec(setup(token_len=64), invocation(tmp_path, **cell))
+    assert {name: spec[name] for name in cell} == cell
+    assert spec["mode"] == "default"
+    assert spec["threads"] is None
+
+
+def test_a_compile_mode_is_the_subjects_only(tmp_path: Path) -> None:
+    arms = {Arm.BASELINE: "eager", Arm.SUBJECT: "eager"}
+    plan = setup().model_copy(update={"arms": arms})
+    subject = invocation(tmp_path, Arm.SUBJECT, compile_mode="default")
+    baseline = invocation(tmp_path, Arm.BASELINE, compile_mode="default")
+    assert make_spec(plan, subject)["mode"] == "default"
+    assert make_spec(plan, baseline)["mode"] == "eager"
+
+
+@pytest.mark.parametrize(
+    "cell", [{"phase": "x"}, {"token_len": -1}, {"batch": "2"}, {"compile_mode": "eager"}]
+)
+def test_a_cell_that_cannot_be_measured_is_refused(tmp_path: Path, cell: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(cell))):
+        ADAPTER.command(setup(), point(), invocation(tmp_path, **cell))
+
+
+def test_the_command_is_the_harness_by_path_with_the_spec_inline(tmp_path: Path) -> None:
+    command = ADAPTER.command(setup(), point(), invocation(tmp_path))
+    assert command.unsupported is None
+    assert command.argv[:2] == ("/env/bin/python", "-s")
+    assert command.argv[2] == str(ADAPTER.builtin_source())
+    asked = json.loads(command.argv[3].removeprefix("--spec="))
+    assert asked["mode"] == "default"
+    assert asked["samples"] == 2
+
+
+def test_what_the_harness_cannot_measure_is_unsupported_in_words(tmp_path: Path) -> None:
+    for model, words in (
+        (Model(id="tiny-llama", weights="hub"), "model.weights=synthetic"),
+        (Model(id="no-such", weights="synthetic"), "tiny-llama"),
+    ):
+        plan = setup().model_copy(update={"model": model})
+        reason = ADAPTER.command(plan, point(), invocation(tmp_path)).unsupported
+        assert reason is not None
+        assert words in reason
+
+
+def test_a_whole_file_becomes_samples_with_evidence(tmp_path: Path) -> None:
+    spec = make_spec(setup(), invocation(tmp_path))
+    reading = read(tmp_path, records(spec))
+    assert reading.problem is None
+    assert [sample.values["latency_ms"] for sample in reading.samples] == [2.0, 3.0]
+    assert reading.samples[0].values["wall_ms"] == 2.0
+    assert "tokps" not in reading.samples[0].values
+    assert reading.samples[0].evidence.output_tokens == (7,)
+    assert reading.samples[0].evidence.device == "cpu"
+    assert not reading.samples[0].cold
+    assert reading.evidence.compile is not None
+    assert reading.evidence.compile.decision is CompileDecision.COMPILED
+    assert reading.labels == ("synthetic_weights",)
+
+
+def test_decoding_has_a_rate_and_the_first_iteration_without_warmup_is_cold(
+    tmp_path: Path,
+) -> None:
+    plan = setup(phase="kv_decode").model_copy(update={"warmup": 0})
+    spec = make_spec(plan, invocation(tmp_path))
+    reading = read(tmp_path, records(spec), plan=plan)
+    assert reading.samples[0].values["tokps"] == 500.0
+    assert [sample.cold for sample in reading.samples] == [True, False]
+
+
+def test_inf_or_nan_in_the_output_is_a_wrong_output(tmp_path: Path) -> None:
+    lines = records(make_spec(setup(), invocation(tmp_path)))
+    lines[2]["finite"] = False
+    reading = read(tmp_path, lines)
+    assert reading.samples[0].status is RowStatus.OK
+    assert reading.samples[1].status is RowStatus.WRONG_OUTPUT
+
+
+def test_a_file_of_another_spec_is_not_believed(tmp_path: Path) -> None:
+    lines = records(make_spec(setup(token_len=8), invocation(tmp_path)))
+    reading = read(tmp_path, lines)
+    assert reading.samples == ()
+    assert "another spec" in str(reading.problem)
+
+
+def test_a_structured_failure_is_handed_on_and_earlier_iterations_stay(tmp_path: Path) -> None:
+    lines = records(make_spec(setup(), invocation(tmp_path)))[:2]
+    frame = {"file": "phases.py", "line": 3, "function": "run"}
+    cause = {"exception": "ValueError", "message": "first"}
+    lines.append(
+        {"kind": "failure", "exception": "torch.X", "message": "m", "frame": frame,
+         "causes": [cause]}
+    )  # fmt: skip
+    reading = read(tmp_path, lines)
+    assert len(reading.samples) == 1
+    assert reading.failure is not None
+    assert reading.failure.headline() == "torch.X: m (at phases.py:3 in run)"
+    assert reading.failure.causes[0].exception == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda lines: lines[:-1], "no end"),
+        (lambda lines: lines[1:], "header"),
+        (lambda lines: [lines[0], lines[1], *lines[3:]], "iterations"),
+        (lambda lines: [], "no end"),
+        (lambda lines: [lines[0], {"kind": "surprise"}], "result.jsonl:2"),
+        (lambda lines: [lines[0], {**lines[1], "latency_ms": "fast"}], "latency_ms"),
+        (lambda lines: [lines[0], {**lines[1], "latency_ms": float("nan")}], "latency_ms"),
+        (lambda lines: [lines[0], {**lines[1], "tokens": None}], "tokens"),
+        (lambda lines: [lines[0], {**lines[1], "iteration": -1}], "iteration"),
+        (lambda lines: [lines[0], {**lines[3], "decision": "yes"}], "decision"),
+    ],
+)
+def test_a_damaged_file_is_a_problem_in_words(tmp_path: Path, change: Any, words: str) -> None:
+    lines = change(records(make_spec(setup(), invocation(tmp_path))))
+    assert words in str(read(tmp_path, lines).problem)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\n", b"{}\n", b"[[[[\n", b"null\n", b'{"kind": "end"'])
+def test_bytes_that_are_no_result_never_raise(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "result.jsonl").write_bytes(data)
+    reading = ADAPTER.read(setup(), point(), invocation(tmp_path))
+    assert reading.samples == ()
+    assert reading.problem is not None
+
+
+def test_no_file_is_a_problem(tmp_path: Path) -> None:
+    assert "left no" in str(ADAPTER.read(setup(), point(), invocation(tmp_path)).problem)
+
+
+def test_without_compile_evidence_there_is_none(tmp_path: Path) -> None:
+    lines = records(make_spec(setup(), invocation(tmp_path)))
+    reading = read(tmp_path, [*lines[:3], lines[4]])
+    assert reading.evidence.compile is None
