@@ -80,7 +80,7 @@ def test_a_chained_traceback_is_kept_whole(tmp_path: Path, monkeypatch: pytest.M
     assert row.failure.exception == "RuntimeError"
     assert row.failure.message == "the configuration of layer 17\nis not readable"
     assert row.failure.frame is not None
-    assert (row.failure.frame.file, row.failure.frame.function) == ("bench.py", "crash")
+    assert (row.failure.frame.file, row.failure.frame.function) == ("scripted_bench.py", "crash")
     assert [cause.exception for cause in row.failure.causes] == ["json.decoder.JSONDecodeError"]
 
 

@@ -11,7 +11,7 @@ Options, all optional; keys of mappings are shell patterns on invocation ids
     latency_ms: {eager: 4.0, compiled: 2.0}   by what the arm is set to; the process really waits
     noise: 0.01            relative standard deviation between invocations; iterations get half
     scale: {"*triton-3.6.0*": 1.5}            multiplies the latency
-    scenarios: {"*__subject__01": hang}       see benchmark/bench.py; also `nonexistent` (no such
+    scenarios: {"*__subject__01": hang}       see scripted_bench.py; also `nonexistent` (no such
                                               program), `refuse` (no command can be made)
     tokens: 8              tokens of one iteration
     sleep_s: 0.0           extra time before the first iteration
@@ -92,7 +92,7 @@ class ScriptedAdapter:
         }
         program = "/nonexistent/python" if scenario == "nonexistent" else point.python
         return Command(
-            argv=(program, str(Path(point.source) / "bench.py"), json.dumps(order)),
+            argv=(program, str(Path(point.source) / "scripted_bench.py"), json.dumps(order)),
             cwd=invocation.directory,
             unsupported="the source has no such option" if scenario == "unsupported" else None,
         )
