@@ -113,15 +113,20 @@ def run_invocations(run: RunDirectory, machine: Machine, observer: Observer) -> 
     """Make the invocations that are not finished; environments are verified first."""
     adapter = load_adapter(run.claim.adapter.name)
     ready = _verified_points(run, adapter, machine, observer)
-    execute(run.plan, ready, adapter, run, observer=observer, cache=machine.cache)
+    _execute(run, ready, adapter, machine, observer)
 
 
 def score_run(run: RunDirectory, observer: Observer) -> Verdict:
-    """Files of a run to rows and verdict; pure over what was saved, on any machine."""
+    """Rows to verdict; pure over what was saved, on any machine.
+
+    The rows are those that the run saved at its end. Where it did not get there, they are read
+    from the invocations as they are, and what is missing is `not_run`.
+    """
     ready = _prepared_points(run)
     observer(Event("score", run.path.name, "reading rows"))
-    rows = collect_rows(run.plan, ready, load_adapter(run.claim.adapter.name), run)
-    write_rows(run, rows)
+    if not run.rows.exists():
+        write_rows(run, collect_rows(run.plan, ready, load_adapter(run.claim.adapter.name), run))
+    rows = tuple(read_rows(run.rows))
     verdict = score(run.claim, run.plan, ready, rows)
     write_atomic(run.verdict, [verdict.to_json().encode()])
     return verdict
@@ -144,7 +149,7 @@ def verify_claim(
     """Claim to report in one go."""
     loaded, plan = plan_claim(request)
     run, ready = prepare_run(loaded, plan, machine, observer)
-    execute(plan, ready, loaded.adapter, run, observer=observer, cache=machine.cache)
+    _execute(run, ready, loaded.adapter, machine, observer)
     return _finish(run, observer)
 
 
@@ -184,6 +189,19 @@ def read_verdict(run: RunDirectory) -> Verdict:
         raise DamagedRunError(f"{run.verdict}: {error.errors()[0]['msg']}") from error
     except OSError as error:
         raise RunError(f"{run.verdict} cannot be read: {error}") from error
+
+
+def _execute(
+    run: RunDirectory,
+    ready: Mapping[str, ReadyPoint],
+    adapter: Adapter,
+    machine: Machine,
+    observer: Observer,
+) -> None:
+    """Make the invocations and save their rows, while the source that they came from is here."""
+    run.rows.unlink(missing_ok=True)  # rows of an interrupted run that was scored on the way
+    execute(run.plan, ready, adapter, run, observer=observer, cache=machine.cache)
+    write_rows(run, collect_rows(run.plan, ready, adapter, run))
 
 
 def _read_lock(loaded: LoadedClaim) -> bytes | None:

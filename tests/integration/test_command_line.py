@@ -92,6 +92,15 @@ def test_stages_alone_give_what_verify_gives(machine: Machine) -> None:
     assert one.read_text() == other.read_text()
 
 
+def test_a_run_is_scored_where_nothing_else_of_it_is(machine: Machine) -> None:
+    whole = machine.run("verify", str(machine.write_claim()), "--sweep", "dummy", "--json")
+    moved = machine.root / "elsewhere"
+    whole.path().rename(moved)
+    (machine.root / "cache").rename(machine.root / "gone")
+    scored = machine.run("score", str(moved), "--json")
+    assert (scored.code, scored.verdict()) == (0, whole.verdict())
+
+
 def test_a_second_run_reuses_every_environment(machine: Machine) -> None:
     claim = str(machine.write_claim())
     machine.run("verify", claim, "--sweep", "dummy")

@@ -160,7 +160,7 @@ def test_the_asset_key_follows_what_the_checkpoint_depends_on(tmp_path: Path) ->
 
 def test_a_path_that_the_script_takes_for_quantized_weights_is_refused(tmp_path: Path) -> None:
     point = checkout(tmp_path / "checkout", NEW_SCRIPT)
-    odd = point.model_copy(update={"assets": {"checkpoint": "/home/int8/assets"}})
+    odd = point.model_copy(update={"assets": {"checkpoint": "/data/int8/assets"}})
     reason = ADAPTER.command(setup(), odd, invocation(tmp_path / "i")).unsupported
     assert reason is not None
     assert "quantized" in reason

@@ -1,0 +1,1 @@
+"""The adapters that reprokit brings itself; each subpackage exports one `ADAPTER`."""
