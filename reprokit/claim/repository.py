@@ -93,8 +93,14 @@ def _remote_complaint(url: str, parts: SplitResult) -> Complaint | None:
         return Complaint(f"{user!r} in {url!r} is not a user name", _ALLOWED)
     if not _HOST.fullmatch(host):
         return Complaint(f"{host!r} in {url!r} is not a host name", _ALLOWED)
+    return _path_complaint(url, parts)
+
+
+def _path_complaint(url: str, parts: SplitResult) -> Complaint | None:
     if parts.query or parts.fragment or "?" in url or "#" in url:
         return Complaint(f"{url!r} has a query or a fragment", "Write what git clone takes.")
+    if ".." in parts.path.split("/"):
+        return Complaint(f"{url!r} leads out of its own path", _ALLOWED)
     if not parts.path.strip("/"):
         return Complaint(f"{url!r} names a host but no repository", _ALLOWED)
     return None
@@ -102,9 +108,10 @@ def _remote_complaint(url: str, parts: SplitResult) -> Complaint | None:
 
 def _scp_complaint(url: str, scp: re.Match[str]) -> Complaint | None:
     user, host, path = scp.group("user", "host", "path")
-    if user is None and "@" not in url and re.fullmatch(r"[A-Za-z]", host):
-        return Complaint(f"{url!r} is a path of one machine", _ALLOWED)
-    if user is not None and not _USER.fullmatch(user):
+    if user is None:
+        # `host:path` is what one person's ssh configuration makes of it, or a drive letter.
+        return Complaint(f"{url!r} names no user and means nothing on another machine", _ALLOWED)
+    if not _USER.fullmatch(user):
         return Complaint(f"{user!r} in {url!r} is not a user name", _ALLOWED)
     if not _HOST.fullmatch(host):
         return Complaint(f"{host!r} in {url!r} is not a host name", _ALLOWED)

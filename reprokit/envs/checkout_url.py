@@ -7,71 +7,27 @@ import posixpath
 import re
 from urllib.parse import urlsplit, urlunsplit
 
+from reprokit.claim.repository import repository_complaint
 from reprokit.envs.redact import redact
 from reprokit.errors import CheckoutError
 
-SAFE_SCHEMES = frozenset({"https", "ssh"})
 _SCP = re.compile(r"^(?P<user>[A-Za-z0-9_][\w.-]*)@(?P<host>[A-Za-z0-9][\w.-]*):(?P<path>[^:].*)$")
-_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
 _UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9]+")
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 _LONGEST_NAME = 60
 
 
 def check_repository_url(url: str, *, allow_local: bool = False) -> None:
-    """Accept `https://`, `ssh://` and `user@host:path`; a local path only when asked for.
+    """Refuse an address that a claim may not name; submodules come under the same rules.
 
     What the user's own Git configuration makes of an accepted address (`insteadOf`) is the user's
     business and is not looked at.
 
     Raises:
-        CheckoutError: another protocol, credentials in the address, or something that Git would
-            take for an option or a remote helper.
+        CheckoutError: see `reprokit.claim.repository`.
     """
-    problem = _problem(url, allow_local=allow_local)
-    if problem:
-        raise CheckoutError(
-            f"the repository address {redact(url)!r} {problem}",
-            hint="Use https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH.",
-        )
-
-
-def _problem(url: str, *, allow_local: bool) -> str | None:
-    if not url or url.startswith("-") or _UNPRINTABLE.search(url):
-        return "is empty, starts with a dash or contains blanks or control characters"
-    if "::" in url.split("/", 1)[0]:
-        return "names a remote helper, which would run a program"
-    if _is_local(url):
-        return None if allow_local else "is a path of one machine, which nobody else can check"
-    if _SCP.match(url):
-        return None
-    parts = urlsplit(url)
-    if parts.scheme.lower() not in SAFE_SCHEMES:
-        return f"uses the protocol {parts.scheme or 'of no name'!r}"
-    return _authority_problem(url)
-
-
-def _authority_problem(url: str) -> str | None:
-    parts = urlsplit(url)
-    try:
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "has a port that is no number"
-    if not host or host.startswith("-"):
-        return "names no host"
-    if parts.password is not None or (parts.username and parts.scheme.lower() == "https"):
-        return "contains credentials; a Git credential helper is the place for them"
-    if parts.username and parts.username.startswith("-"):
-        return "has a user name that is an option"
-    if ".." in parts.path.split("/") or parts.query or parts.fragment:
-        return "has `..`, a query or a fragment in its path"
-    return None
-
-
-def _is_local(url: str) -> bool:
-    return url.startswith(("/", "./", "../", "file://")) or not (
-        _SCHEME.match(url) or _SCP.match(url)
-    )
+    complaint = repository_complaint(url, allow_local=allow_local)
+    if complaint is not None:
+        raise CheckoutError(redact(complaint.message), hint=complaint.hint)
 
 
 def resolve_submodule_url(parent: str, url: str) -> str:

@@ -19,7 +19,6 @@ from reprokit.errors import CheckoutError
     [
         "https://github.com/pytorch-labs/gpt-fast",
         "https://host:8443/a/b.git",
-        "HTTPS://host/a",
         "ssh://git@host:2222/a/b.git",
         "ssh://host/a",
         "git@github.com:owner/repo.git",

@@ -35,7 +35,6 @@ from reprokit.claim.sha import sha_complaint
         "ssh://git@example.com:2222/a/b",
         "ssh://example.com/a/b",
         "git@github.com:pytorch-labs/gpt-fast.git",
-        "github.com:a/b",
     ],
 )
 def test_public_repository_urls_are_accepted(url: str) -> None:
@@ -78,7 +77,9 @@ def test_public_repository_urls_are_accepted(url: str) -> None:
         ("git@-oProxyCommand=x:a/b", "not a host name"),
         ("-x@example.com:a/b", "begins with '-'"),
         ("git@example.com:-a", "begins with '-'"),
-        ("C:/a/b", "a path of one machine"),
+        ("C:/a/b", "another machine"),
+        ("github.com:a/b", "another machine"),
+        ("https://host/../../etc", "out of its own path"),
         ("../a", "not a repository URL"),
         ("a/b", "not a repository URL"),
         ("~/a", "not a repository URL"),
