@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from compile_proof import NOT_ASKED, decide
-from compile_watch import CompileWatch, all_counters
+from compile_watch import CompileWatch, all_counters, end_compile_workers
 from model_zoo import build_model, count_parameters, weight_bytes
 from phases import Phase, make_phase
 from result_file import SCHEMA, ResultFile
@@ -42,6 +42,7 @@ def _measure(spec: Spec, model: torch.nn.Module, results: ResultFile) -> None:
         phase.run()
     watch = CompileWatch()
     if compiling:
+        end_compile_workers()
         watch.window_opens()
     for iteration in range(spec.samples):
         results.write("iteration", {"iteration": iteration, **_iteration(spec, phase)})

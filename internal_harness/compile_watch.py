@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -55,6 +56,18 @@ class CompileWatch:
             compiled_in_window=moved,
             **_profile(run, device),
         )
+
+
+def end_compile_workers() -> None:
+    """End the processes in which Inductor compiles; idle or starting, they take time from others.
+
+    They start with the first compilation, even when all of it comes from the cache. Should anything
+    be compiled later, new ones are started. Releases that keep none, or hide them, are left alone.
+    """
+    loaded = sys.modules.get("torch._inductor.async_compile")
+    shutdown = getattr(loaded, "shutdown_compile_workers", None)
+    if shutdown is not None:
+        shutdown()
 
 
 def all_counters() -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reprokit.records import Arm
-from reprokit.report.points_section import headline_estimate, headline_name, survival_words
+from reprokit.report.points_section import headline_estimate, headline_name
 from reprokit.report.wording import estimate_words
 from reprokit.verdict.outcome import Outcome
 from reprokit.verdict.records import PointVerdict, Verdict
@@ -20,20 +20,21 @@ _STYLES = {Outcome.REPRODUCED: "green", Outcome.TRANSFERS: "green"}
 
 def render_terminal(verdict: Verdict) -> RenderableType:
     """Return what rich prints: one row per stack point, then the verdict in one sentence."""
-    from rich.console import Group  # noqa: PLC0415 - rich is slow to import
+    from rich import box  # noqa: PLC0415 - rich is slow to import
+    from rich.console import Group  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     axes = list(dict.fromkeys(name for point in verdict.points for name in point.axes))
     arms = [arm for arm in Arm if arm in verdict.arms]
-    table = Table(title=Text(one_line(verdict.title)), title_justify="left")
-    for name in (
-        *axes,
-        "outcome",
-        headline_name(verdict),
-        *(f"{verdict.arms[arm]} survived" for arm in arms),
-        "declared",
-    ):
+    title = Text(one_line(verdict.title), style="bold")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    # What decides stays on one line; at 80 columns only the last columns may fold.
+    for name in (*axes, "outcome", headline_name(verdict)):
+        table.add_column(Text(name), no_wrap=True, overflow="ellipsis")
+    undeclared = any(found.declared is not True for found in verdict.environments)
+    last = [*(f"{verdict.arms[arm]} ok" for arm in arms), *(["declared"] if undeclared else [])]
+    for name in last:
         table.add_column(Text(name), overflow="fold")
     for point in verdict.points:
         table.add_row(
@@ -41,7 +42,7 @@ def render_terminal(verdict: Verdict) -> RenderableType:
             Text(OUTCOME_WORDS[point.outcome], style=style(point.outcome)),
             Text(_estimate(verdict, point)),
             *(Text(_survival(point, arm)) for arm in arms),
-            _declared(verdict, point),
+            *([_declared(verdict, point)] if undeclared else []),
         )
     headline = Text(f"{OUTCOME_WORDS[verdict.outcome].upper()}. ", style=style(verdict.outcome))
     return Group(table, headline.append(one_line(verdict.sentence, 2000), style="default"))
@@ -61,7 +62,7 @@ def _estimate(verdict: Verdict, point: PointVerdict) -> str:
 
 def _survival(point: PointVerdict, arm: Arm) -> str:
     found = next((each for each in point.survival if each.arm is arm), None)
-    return survival_words(found) if found else "-"
+    return f"{found.complete}/{found.planned}" if found else "-"
 
 
 def _declared(verdict: Verdict, point: PointVerdict) -> Text:
