@@ -15,20 +15,20 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reprokit.adapter import Adapter, load_adapter
-from reprokit.cache import CacheLayout
 from reprokit.claim.load import LoadedClaim, load_claim
-from reprokit.claim.model import Claim, GitSource
-from reprokit.claim.repository import repository_complaint
-from reprokit.envs.prepare import PreparedPoint, PrepareOptions, prepare_points
+from reprokit.envs.prepare import prepare_points
 from reprokit.errors import ClaimError, DamagedRunError, RunError, UsageError
+from reprokit.machine import Machine
 from reprokit.plan import Design, Plan
+from reprokit.points import keep_points, prepare_options, recheck, verify_points
 from reprokit.progress import Event, Observer
 from reprokit.report.markdown import render_markdown
 from reprokit.rows import collect_rows, read_rows, write_rows
+from reprokit.run.alteration import with_alterations
 from reprokit.run.atomic import write_atomic
 from reprokit.run.directory import RunDirectory
 from reprokit.run.execute import execute
-from reprokit.run.manifest import write_manifest
+from reprokit.run.manifest import MANIFEST, verify_manifest, write_manifest
 from reprokit.stack import ReadyPoint
 from reprokit.sweep import make_plan
 from reprokit.verdict.records import Verdict
@@ -46,29 +46,6 @@ class Request:
     device: str | None = None
     seed: int | None = None
     allow_local: bool = False
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where this machine keeps things, and how it makes environments."""
-
-    cache: CacheLayout
-    runs: Path
-    relock: bool = False
-    torch_backend: str | None = None
-    jobs: int = 2
-
-    @classmethod
-    def here(
-        cls,
-        *,
-        runs: Path = Path("runs"),
-        relock: bool = False,
-        torch_backend: str | None = None,
-        jobs: int = 2,
-    ) -> Machine:
-        """Describe this machine by its defaults and the user's choices."""
-        return cls(CacheLayout.default(), runs, relock, torch_backend, jobs)
 
 
 def plan_claim(request: Request) -> tuple[LoadedClaim, Plan]:
@@ -96,7 +73,7 @@ def prepare_run(
         claim_file=loaded.path.name,
         claim_lock=_read_lock(loaded),
     )
-    options = _prepare_options(loaded.claim, machine)
+    options = prepare_options(loaded.claim, machine)
     prepared = prepare_points(
         plan,
         loaded.claim,
@@ -106,13 +83,15 @@ def prepare_run(
         options=options,
         observer=observer,
     )
-    return run, _keep_points(run, prepared)
+    return run, keep_points(run, prepared)
 
 
 def run_invocations(run: RunDirectory, machine: Machine, observer: Observer) -> None:
     """Make the invocations that are not finished; environments are verified first."""
     adapter = load_adapter(run.claim.adapter.name)
-    ready = _verified_points(run, adapter, machine, observer)
+    # What an interrupted run altered would be put right, and hidden, by preparing again.
+    recheck(run, run.read_points(), machine, observer)
+    ready = verify_points(run, adapter, machine, observer)
     _execute(run, ready, adapter, machine, observer)
 
 
@@ -122,19 +101,26 @@ def score_run(run: RunDirectory, observer: Observer) -> Verdict:
     The rows are those that the run saved at its end. Where it did not get there, they are read
     from the invocations as they are, and what is missing is `not_run`.
     """
+    closed = _verify_bundle(run)
     ready = _prepared_points(run)
     observer(Event("score", run.path.name, "reading rows"))
     if not run.rows.exists():
-        write_rows(run, collect_rows(run.plan, ready, load_adapter(run.claim.adapter.name), run))
+        _collect(run, ready, load_adapter(run.claim.adapter.name))
     rows = tuple(read_rows(run.rows))
     verdict = score(run.claim, run.plan, ready, rows)
     write_atomic(run.verdict, [verdict.to_json().encode()])
+    if closed:
+        write_manifest(run.path)
     return verdict
 
 
 def report_run(run: RunDirectory) -> Path:
     """Saved rows and verdict to report.md; closes the bundle with its manifest."""
     verdict = read_verdict(run)
+    if not run.rows.exists():
+        raise UsageError(
+            f"{run.path} has a verdict and no rows", hint=f"Score it: reprokit score {run.path}"
+        )
     text = render_markdown(
         verdict, run.claim, run.plan, _prepared_points(run), tuple(read_rows(run.rows))
     )
@@ -177,8 +163,9 @@ def read_verdict(run: RunDirectory) -> Verdict:
 
     Raises:
         UsageError: it was not scored yet.
-        DamagedRunError: the file is not a verdict.
+        DamagedRunError: the file is not a verdict, or the bundle is not the one that was written.
     """
+    _verify_bundle(run)
     try:
         return Verdict.model_validate_json(run.verdict.read_bytes())
     except FileNotFoundError:
@@ -199,9 +186,36 @@ def _execute(
     observer: Observer,
 ) -> None:
     """Make the invocations and save their rows, while the source that they came from is here."""
+    (run.path / MANIFEST).unlink(missing_ok=True)
     run.rows.unlink(missing_ok=True)  # rows of an interrupted run that was scored on the way
     execute(run.plan, ready, adapter, run, observer=observer, cache=machine.cache)
-    write_rows(run, collect_rows(run.plan, ready, adapter, run))
+    recheck(run, ready, machine, observer)
+    _collect(run, ready, adapter)
+
+
+def _collect(run: RunDirectory, ready: Mapping[str, ReadyPoint], adapter: Adapter) -> None:
+    """Read every invocation and save its rows.
+
+    Raises:
+        RunError: a source is not here; adapters read from it how a benchmark is to be understood.
+    """
+    for point in ready.values():
+        if point.source is not None and not Path(point.source).is_dir():
+            raise RunError(
+                f"{run.path}: its rows were not saved yet, and the source of stack point "
+                f"{point.point} is not on this machine",
+                hint="Finish or score the run on the machine where it ran.",
+            )
+    rows = collect_rows(run.plan, ready, adapter, run)
+    write_rows(run, with_alterations(rows, run.read_alterations()))
+
+
+def _verify_bundle(run: RunDirectory) -> bool:
+    """Compare a closed run with its manifest; tell whether it is closed."""
+    closed = (run.path / MANIFEST).exists()
+    if closed:
+        verify_manifest(run.path)
+    return closed
 
 
 def _read_lock(loaded: LoadedClaim) -> bytes | None:
@@ -225,13 +239,6 @@ def _finish(run: RunDirectory, observer: Observer) -> tuple[RunDirectory, Verdic
     return run, verdict
 
 
-def _keep_points(run: RunDirectory, prepared: tuple[PreparedPoint, ...]) -> dict[str, ReadyPoint]:
-    for point in prepared:
-        lock = point.lock_text.encode() if point.lock_text is not None else None
-        run.write_point(point.ready, lock=lock)
-    return {point.ready.point: point.ready for point in prepared}
-
-
 def _prepared_points(run: RunDirectory) -> dict[str, ReadyPoint]:
     ready = run.read_points()
     missing = [point.id for point in run.plan.points if point.id not in ready]
@@ -241,68 +248,6 @@ def _prepared_points(run: RunDirectory) -> dict[str, ReadyPoint]:
             hint=f"Continue it: reprokit run {run.path}",
         )
     return ready
-
-
-def _verified_points(
-    run: RunDirectory, adapter: Adapter, machine: Machine, observer: Observer
-) -> dict[str, ReadyPoint]:
-    """Verify the environments of a run again, from its saved locks; nothing is resolved anew.
-
-    What a point was found to be when it was first prepared stays on record: a resumed run must
-    not mix two environments under one name. Points that failed are not tried again.
-    """
-    kept = run.read_points()
-    failed = {name for name, point in kept.items() if point.failed is not None}
-    points = tuple(point for point in run.plan.points if point.id not in failed)
-    prepared = prepare_points(
-        run.plan.model_copy(update={"points": points}),
-        run.claim,
-        claim_dir=run.claim_files,
-        cache=machine.cache,
-        adapter=adapter,
-        options=_prepare_options(run.claim, machine, saved_locks=run.read_locks()),
-        observer=observer,
-    )
-    for point in prepared:
-        if (before := kept.get(point.ready.point)) is not None:
-            _check_same(run, before, point.ready)
-    new = tuple(point for point in prepared if point.ready.point not in kept)
-    return {**kept, **_keep_points(run, new)}
-
-
-def _check_same(run: RunDirectory, before: ReadyPoint, now: ReadyPoint) -> None:
-    """Refuse to go on where a point is no longer what it was."""
-    if now.failed is not None:
-        raise RunError(
-            f"{run.path}: stack point {before.point} was ready and is not any more: "
-            f"{now.failed_detail or now.failed}",
-            hint="Put it right and continue, or start a new run.",
-        )
-    if (before.lock_sha256, before.tree) != (now.lock_sha256, now.tree):
-        raise DamagedRunError(
-            f"{run.path}: stack point {before.point} resolves to another environment or source "
-            "than the one that was measured",
-            hint="Start a new run; rows of two environments are never pooled.",
-        )
-
-
-def _prepare_options(
-    claim: Claim,
-    machine: Machine,
-    *,
-    saved_locks: Mapping[str, str] | None = None,
-) -> PrepareOptions:
-    # A claim with a local repository exists as a record only because its user allowed it when it
-    # was loaded; for any other claim, its submodules included, local paths stay refused.
-    source = claim.source
-    local = isinstance(source, GitSource) and repository_complaint(source.repo) is not None
-    return PrepareOptions(
-        relock=machine.relock,
-        torch_backend=machine.torch_backend or claim.stack.torch_backend,
-        allow_local=local,
-        jobs=machine.jobs,
-        saved_locks=dict(saved_locks or {}),
-    )
 
 
 def _unfinished_run(runs: Path, plan: Plan) -> RunDirectory:

@@ -119,7 +119,7 @@ class ReadyPoint(Record):
         resolver_says: the resolver's own sentence for an undeclared combination.
         locked: False for an existing interpreter (host stack).
         relocked: True when a committed lock was put aside by `--relock`.
-        tree: Git tree hash of the checkout.
+        tree: Git tree hash of the checkout; for a built-in benchmark a digest of its files.
         notes: sentences that the report must not hide.
     """
 
@@ -140,3 +140,19 @@ class ReadyPoint(Record):
     probe: Probe | None = None
     assets: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+class Alteration(Record):
+    """What a benchmark changed of the source or environment that it was measured in.
+
+    Attributes:
+        source: files of the checkout that differ from the commit, or that were added and can be
+            executed.
+        environment: files of the environment that differ from what was verified.
+        added: other files that were left in the checkout: output, most likely.
+    """
+
+    point: str
+    source: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()

@@ -85,11 +85,23 @@ def checkout(
     return work.provide(url, commit, subject or redact(url))
 
 
-def altered_files(checkout: Checkout, cache: CacheLayout) -> tuple[str, ...]:
-    """Name the files of a checkout that differ from its commit, and those that were added."""
+@dataclass(frozen=True)
+class Differences:
+    """Files of a worktree that are not those of its commit, relative to its root, sorted."""
+
+    changed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+
+    def all(self) -> tuple[str, ...]:
+        """Return every name."""
+        return tuple(sorted({*self.changed, *self.added}))
+
+
+def checkout_differences(path: Path, cache: CacheLayout) -> Differences:
+    """Compare a checkout with its commit, by content; submodules included."""
     work = _Worktrees(cache, GitCommand(os.environ), nobody, offline=True, allow_local=True)
-    marker = _read_marker(_marker_path(checkout.path))
-    return work.altered(checkout.path, marker) if marker else (".",)
+    marker = _read_marker(_marker_path(path))
+    return work.differences(path, marker) if marker else Differences(changed=(".",))
 
 
 class _Worktrees:
@@ -123,23 +135,29 @@ class _Worktrees:
         return Checkout(path, commit, marker.tree, marker.url, (*marker.notes, *extra))
 
     def altered(self, path: Path, marker: _Marker) -> tuple[str, ...]:
+        """Name every file that differs from its commit."""
+        return self.differences(path, marker).all()
+
+    def differences(self, path: Path, marker: _Marker) -> Differences:
         """Compare every part of a checkout with its commit, by content and never by time stamps."""
-        found: list[str] = []
+        changed: list[str] = []
+        added: list[str] = []
         for part in marker.parts:
             prefix = PurePosixPath(part.path)
-            names = self._differing(self._mirror(part.url), path / part.path, part.commit)
-            found += [str(prefix / name) for name in names]
-        return tuple(sorted(found))
+            found = self._differing(self._mirror(part.url), path / part.path, part.commit)
+            changed += [str(prefix / name) for name in found.changed]
+            added += [str(prefix / name) for name in found.added]
+        return Differences(tuple(sorted(changed)), tuple(sorted(added)))
 
-    def _differing(self, mirror: Mirror, path: Path, commit: str) -> list[str]:
+    def _differing(self, mirror: Mirror, path: Path, commit: str) -> Differences:
         if not path.is_dir() or not mirror.path.is_dir():
-            return ["."]
+            return Differences(changed=(".",))
         place = (f"--git-dir={mirror.path}", f"--work-tree={path}")
         with tempfile.TemporaryDirectory(prefix="reprokit-index-") as scratch:
             # A new index has no time stamps to trust, so Git reads every file again.
             index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
             if not self._git.run(*place, "read-tree", commit, cwd=path, extra_env=index).ok:
-                return ["."]
+                return Differences(changed=(".",))
             # Exits with 1 when something differs, which is what the next command lists.
             self._git.run(
                 *place, "update-index", "-q", "--ignore-submodules", "--really-refresh",
@@ -150,7 +168,7 @@ class _Worktrees:
                 cwd=path, extra_env=index,
             )  # fmt: skip
             added = self._git.must(*place, "ls-files", "--others", "-z", cwd=path, extra_env=index)
-        return sorted({name for name in (changed + added).split("\0") if name})
+        return Differences(_names(changed), _names(added))
 
     def _make(self, path: Path, url: str, commit: str, subject: str) -> _Marker:
         _marker_path(path).unlink(missing_ok=True)
@@ -221,6 +239,10 @@ class _Worktrees:
 
     def _mirror(self, url: str) -> Mirror:
         return Mirror(self._cache.mirrors, url, self._git)
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(sorted({name for name in listed.split("\0") if name}))
 
 
 def _marker_path(path: Path) -> Path:

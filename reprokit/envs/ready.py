@@ -9,6 +9,7 @@ from reprokit.envs.assets import BuiltAssets
 from reprokit.envs.build import Built
 from reprokit.envs.checkout import Checkout
 from reprokit.envs.locking import LockedPoint
+from reprokit.envs.recheck import source_digest
 from reprokit.errors import ReprokitError
 from reprokit.stack import ReadyPoint, StackPoint
 
@@ -67,7 +68,7 @@ def ready_point(point: StackPoint, steps: Steps, *, torch_note: str | None) -> R
         python=str(built.python) if built else None,
         source=_place(steps.source),
         commit=point.commit,
-        tree=source.tree if source else None,
+        tree=_tree(steps.source),
         declared=(locked is None or locked.declared) and says is None,
         resolver_says=says,
         relocked=locked.relocked if locked else False,
@@ -81,6 +82,13 @@ def _place(source: Checkout | Path | StepFailure) -> str | None:
     if isinstance(source, StepFailure):
         return None
     return str(source.path if isinstance(source, Checkout) else source)
+
+
+def _tree(source: Checkout | Path | StepFailure) -> str | None:
+    """Return Git's tree hash, or for a built-in benchmark the digest of its files."""
+    if isinstance(source, StepFailure):
+        return None
+    return source.tree if isinstance(source, Checkout) else source_digest(source)
 
 
 def _notes(

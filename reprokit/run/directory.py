@@ -29,13 +29,14 @@ from reprokit.plan import Plan
 from reprokit.process.launch import Exit, read_exit
 from reprokit.records import Record
 from reprokit.run.atomic import write_atomic, write_record
-from reprokit.stack import ReadyPoint
+from reprokit.stack import Alteration, ReadyPoint
 
 LOCK = ".lock"
 CACHE = "cache"
 CLAIM_FILES = "claim"
+ALTERED = "altered.json"
 RUN, CLAIM, ROWS, VERDICT, REPORT = (
-    "run.json", "claim.yaml", "rows.jsonl", "verdict.json", "report.md",
+    "run.json", "claim/claim.yaml", "rows.jsonl", "verdict.json", "report.md",
 )  # fmt: skip
 
 _Kind = TypeVar("_Kind", bound=Record)
@@ -46,7 +47,7 @@ class RunRecord(Record):
 
     Attributes:
         created: UTC, ISO 8601.
-        claim_file: name of the claim file; its text is beside this file as claim.yaml.
+        claim_file: name of the claim file; its text is kept as claim/claim.yaml.
         claim_sha256: digest of that text.
         claim: the claim with the departures that the plan lists already in it, so that no later
             stage reads the file again.
@@ -98,10 +99,11 @@ class RunDirectory:
             path = _fresh(runs.absolute() / plan.claim_id)
             (path / "points").mkdir()
             (path / "invocations").mkdir()
+            (path / CLAIM_FILES).mkdir()
             write_atomic(path / CLAIM, [claim_text])
             if claim_lock is not None and claim.stack.lock is not None:
                 lock = path / CLAIM_FILES / claim.stack.lock
-                lock.parent.mkdir(parents=True)
+                lock.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(lock, [claim_lock])
             write_record(path / RUN, record)
         except OSError as error:
@@ -196,6 +198,18 @@ class RunDirectory:
             point.id: _read(path, ReadyPoint)
             for point in self.plan.points
             if (path := self.point(point.id) / "stack.json").is_file()
+        }
+
+    def write_alteration(self, found: Alteration) -> None:
+        """Keep what a point's invocations changed of its source or environment."""
+        write_record(self.point(found.point) / ALTERED, found)
+
+    def read_alterations(self) -> dict[str, Alteration]:
+        """Read what was found altered after measuring; points where nothing was are not in it."""
+        return {
+            point.id: _read(path, Alteration)
+            for point in self.plan.points
+            if (path := self.point(point.id) / ALTERED).is_file()
         }
 
     def read_locks(self) -> dict[str, str]:

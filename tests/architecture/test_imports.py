@@ -34,11 +34,14 @@ ALLOWED: dict[str, set[str]] = {
     "stats": {"records", "metrics", "errors"},
     "verdict": CORE | {"claim", "plan", "stats"},
     "report": CORE | {"claim", "plan", "stats", "verdict"},
+    "machine": {"cache"},
+    "points": CORE | {"claim", "plan", "envs", "run", "machine"},
     "pipeline": CORE
+    | {"machine", "points"}
     | {"claim", "plan", "sweep", "process", "envs", "run", "failure", "rows", "verdict", "report"},
     "__main__": {"cli"},
     "cli": CORE
-    | {"claim", "plan", "sweep", "envs", "run", "rows", "verdict", "report", "pipeline"},
+    | {"machine", "claim", "plan", "sweep", "envs", "run", "rows", "verdict", "report", "pipeline"},
 }
 STARTS_PROCESSES = {"subprocess", "multiprocessing", "pty"}
 

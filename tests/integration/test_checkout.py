@@ -14,13 +14,15 @@ import pytest
 
 from reprokit.cache import CacheLayout
 from reprokit.envs import mirror
-from reprokit.envs.checkout import Checkout, altered_files, checkout
+from reprokit.envs.checkout import Checkout, checkout, checkout_differences
+from reprokit.envs.recheck import recheck_points
 from reprokit.errors import (
     CheckoutError,
     CommitNotFoundError,
     RepositoryNotFoundError,
     RepositoryUnreachableError,
 )
+from reprokit.stack import Alteration, ReadyPoint
 
 pytestmark = pytest.mark.integration
 
@@ -165,12 +167,12 @@ def test_an_altered_checkout_is_made_anew_and_the_file_is_named(
     (made.path / "sitecustomize.py").write_text("x")
     (made.path / "run.sh").chmod(0o755)
     names = ("a.py", "ignored.pyc", "run.sh", "sitecustomize.py")
-    assert altered_files(made, cache) == names
+    assert checkout_differences(made.path, cache).all() == names
     again = checkout(ADDRESS, sha, cache)
     assert all(name in again.notes[-1] for name in names)
     assert (again.path / "a.py").read_text() == "1\n"
     assert not (again.path / "ignored.pyc").exists()
-    assert altered_files(again, cache) == ()
+    assert checkout_differences(again.path, cache).all() == ()
     assert checkout(ADDRESS, sha, cache).notes == ()
 
 
@@ -182,7 +184,23 @@ def test_a_deleted_file_and_an_assume_unchanged_bit_do_not_hide(
     subprocess.run(["git", "update-index", "--assume-unchanged", "b.py"], cwd=made.path, check=True)
     (made.path / "a.py").unlink()
     (made.path / "b.py").write_text("2\n")
-    assert altered_files(made, cache) == ("a.py", "b.py")
+    assert checkout_differences(made.path, cache).all() == ("a.py", "b.py")
+
+
+def test_what_a_benchmark_did_to_its_checkout_is_seen_afterwards(
+    remote: Repository, cache: CacheLayout
+) -> None:
+    sha = remote.commit({"generate.py": "1\n"})
+    made = checkout(ADDRESS, sha, cache)
+    ready = {
+        "p": ReadyPoint(point="p", identity="i", source=str(made.path), commit=sha, tree=made.tree)
+    }
+    assert recheck_points(ready, cache) == {}
+    (made.path / "results.txt").write_text("100 tok/s")
+    assert recheck_points(ready, cache) == {"p": Alteration(point="p", added=("results.txt",))}
+    (made.path / "torch.py").write_text("")
+    (made.path / "generate.py").write_text("2\n")
+    assert recheck_points(ready, cache)["p"].source == ("generate.py", "torch.py")
 
 
 def test_a_half_made_checkout_is_made_again(remote: Repository, cache: CacheLayout) -> None:
@@ -239,7 +257,7 @@ def test_variables_of_a_surrounding_git_do_not_mislead(
     monkeypatch.setenv("GIT_INDEX_FILE", str(other.path / ".git" / "index"))
     made = checkout(ADDRESS, sha, cache)
     assert [path.name for path in made.path.iterdir() if path.name != ".git"] == ["a.py"]
-    assert altered_files(made, cache) == ()
+    assert checkout_differences(made.path, cache).all() == ()
 
 
 def test_a_local_repository_only_when_asked(remote: Repository, cache: CacheLayout) -> None:
@@ -269,7 +287,7 @@ def test_submodules_of_submodules_with_relative_addresses(
     leaf.write_text("evil\n")
     (leaf.parent / "new.py").write_text("x")
     prefix = "third party/deps/inner/"
-    assert altered_files(made, cache) == (prefix + "file.py", prefix + "new.py")
+    assert checkout_differences(made.path, cache).all() == (prefix + "file.py", prefix + "new.py")
     assert checkout(ADDRESS, sha, cache).path == made.path
     assert leaf.read_text() == "leaf\n"
 

@@ -101,6 +101,42 @@ def test_a_run_is_scored_where_nothing_else_of_it_is(machine: Machine) -> None:
     assert (scored.code, scored.verdict()) == (0, whole.verdict())
 
 
+def test_rows_that_were_never_saved_are_not_read_without_their_source(machine: Machine) -> None:
+    whole = machine.run("verify", str(machine.write_claim()), "--json")
+    for name in ("rows.jsonl", "MANIFEST.sha256"):
+        (whole.path() / name).unlink()
+    (stack,) = whole.path().glob("points/*/stack.json")
+    facts = json.loads(stack.read_text())
+    stack.write_text(json.dumps({**facts, "source": "/somewhere/else"}))
+    scored = machine.run("score", str(whole.path()))
+    assert scored.code == 4
+    assert "is not on this machine" in scored.err
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "verdict.json", "run.json", "claim/claim.yaml"])
+def test_an_edited_bundle_is_refused_by_every_stage(machine: Machine, name: str) -> None:
+    path = machine.run("verify", str(machine.write_claim()), "--json").path()
+    before = (path / name).read_text()
+    edited = before.replace("reproduced", "exceeds").replace('"at_least":0', '"at_least":1')
+    (path / name).write_text(edited + " " if edited == before else edited)
+    for stage in ("show", "score", "report"):
+        result = machine.run(stage, str(path))
+        assert result.code == 3, (stage, result.err)
+        assert name in result.err or "claim.yaml" in result.err
+
+
+def test_a_benchmark_that_alters_its_environment_contaminates_its_point(machine: Machine) -> None:
+    options = {"scenarios": {"dummy-1.0__*__subject__01": "alter_environment"}}
+    claim = str(machine.write_claim(options=options))
+    result = machine.run("verify", claim, "--sweep", "dummy", "--json")
+    first, second = result.verdict().points
+    assert (first.outcome, second.outcome) == ("invalid", "reproduced")
+    assert result.code == 3
+    rows = [row for row in result.rows() if row.point == "dummy-1.0"]
+    assert {row.status for row in rows} == {"contaminated"}
+    assert all("dummy/__init__.py" in str(row.reason) for row in rows)
+
+
 def test_a_second_run_reuses_every_environment(machine: Machine) -> None:
     claim = str(machine.write_claim())
     machine.run("verify", claim, "--sweep", "dummy")

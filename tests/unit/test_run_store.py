@@ -38,7 +38,7 @@ def test_a_directory_without_a_run_says_so(tmp_path: Path) -> None:
 
 
 def test_a_changed_claim_is_noticed(run: RunDirectory) -> None:
-    (run.path / "claim.yaml").write_text("id: another\n")
+    (run.claim_files / "claim.yaml").write_text("id: another\n")
     with pytest.raises(DamagedRunError, match=r"claim\.yaml was changed"):
         RunDirectory.open(run.path)
 
@@ -120,7 +120,7 @@ def test_a_bundle_is_verified_wherever_it_is_moved(run: RunDirectory, tmp_path: 
     verify_manifest(moved)
     listed = (moved / MANIFEST).read_text()
     digest = hashlib.sha256(b"id: scripted\n").hexdigest()
-    assert f"{digest}  claim.yaml\n" in listed
+    assert f"{digest}  claim/claim.yaml\n" in listed
     assert "points/p1/lock.txt" in listed
     assert "cache/" not in listed
     assert ".lock\n" not in listed
@@ -128,7 +128,7 @@ def test_a_bundle_is_verified_wherever_it_is_moved(run: RunDirectory, tmp_path: 
 
 def test_every_kind_of_damage_is_named(run: RunDirectory) -> None:
     fill(run)
-    (run.path / "claim.yaml").write_text("changed")
+    (run.claim_files / "claim.yaml").write_text("changed")
     (run.point("p1") / "lock.txt").unlink()
     (run.path / "extra.txt").write_text("new")
     with pytest.raises(DamagedRunError) as caught:

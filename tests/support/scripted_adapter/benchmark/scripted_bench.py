@@ -109,9 +109,21 @@ def twice(order: Order) -> None:
     report(order, len(order["latencies_ms"]) - 1)
 
 
+def alter_environment(order: Order) -> None:
+    """Rewrite a package of the environment; a new file, so that uv's cache stays what it is."""
+    import dummy  # type: ignore[import-not-found]
+
+    module = Path(dummy.__file__)
+    module.parent.chmod(0o755)
+    module.unlink()
+    module.write_text("__version__ = '1.0'  # faster\n")
+    report(order)
+
+
 SCENARIOS: dict[str, Callable[[Order], None]] = {
     "ok": report,
     "hang": hang,
+    "alter_environment": alter_environment,
     "orphan": orphan,
     "segfault": lambda order: killed(order, signal.SIGSEGV),
     "sigkill": lambda order: killed(order, signal.SIGKILL),

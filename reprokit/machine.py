@@ -1,0 +1,31 @@
+"""Where this machine keeps things, and how it makes environments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reprokit.cache import CacheLayout
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where this machine keeps things, and how it makes environments."""
+
+    cache: CacheLayout
+    runs: Path
+    relock: bool = False
+    torch_backend: str | None = None
+    jobs: int = 2
+
+    @classmethod
+    def here(
+        cls,
+        *,
+        runs: Path = Path("runs"),
+        relock: bool = False,
+        torch_backend: str | None = None,
+        jobs: int = 2,
+    ) -> Machine:
+        """Describe this machine by its defaults and the user's choices."""
+        return cls(CacheLayout.default(), runs, relock, torch_backend, jobs)

@@ -1,0 +1,97 @@
+"""The stack points of one run: prepared once, verified before and looked at again after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reprokit.adapter import Adapter
+from reprokit.claim.model import Claim, GitSource
+from reprokit.claim.repository import repository_complaint
+from reprokit.envs.prepare import PreparedPoint, PrepareOptions, prepare_points
+from reprokit.envs.recheck import recheck_points
+from reprokit.errors import DamagedRunError, RunError
+from reprokit.machine import Machine
+from reprokit.progress import Event, Observer
+from reprokit.run.directory import RunDirectory
+from reprokit.stack import ReadyPoint
+
+
+def verify_points(
+    run: RunDirectory, adapter: Adapter, machine: Machine, observer: Observer
+) -> dict[str, ReadyPoint]:
+    """Verify the environments of a run again, from its saved locks; nothing is resolved anew.
+
+    What a point was found to be when it was first prepared stays on record: a resumed run must
+    not mix two environments under one name. Points that failed are not tried again.
+    """
+    kept = run.read_points()
+    failed = {name for name, point in kept.items() if point.failed is not None}
+    points = tuple(point for point in run.plan.points if point.id not in failed)
+    prepared = prepare_points(
+        run.plan.model_copy(update={"points": points}),
+        run.claim,
+        claim_dir=run.claim_files,
+        cache=machine.cache,
+        adapter=adapter,
+        options=prepare_options(run.claim, machine, saved_locks=run.read_locks()),
+        observer=observer,
+    )
+    for point in prepared:
+        if (before := kept.get(point.ready.point)) is not None:
+            _check_same(run, before, point.ready)
+    new = tuple(point for point in prepared if point.ready.point not in kept)
+    return {**kept, **keep_points(run, new)}
+
+
+def _check_same(run: RunDirectory, before: ReadyPoint, now: ReadyPoint) -> None:
+    """Refuse to go on where a point is no longer what it was."""
+    if now.failed is not None:
+        raise RunError(
+            f"{run.path}: stack point {before.point} was ready and is not any more: "
+            f"{now.failed_detail or now.failed}",
+            hint="Put it right and continue, or start a new run.",
+        )
+    if (before.lock_sha256, before.tree) != (now.lock_sha256, now.tree):
+        raise DamagedRunError(
+            f"{run.path}: stack point {before.point} resolves to another environment or source "
+            "than the one that was measured",
+            hint="Start a new run; rows of two environments are never pooled.",
+        )
+
+
+def prepare_options(
+    claim: Claim,
+    machine: Machine,
+    *,
+    saved_locks: Mapping[str, str] | None = None,
+) -> PrepareOptions:
+    """Say how the points of a claim are prepared on this machine."""
+    # A claim with a local repository exists as a record only because its user allowed it when it
+    # was loaded; for any other claim, its submodules included, local paths stay refused.
+    source = claim.source
+    local = isinstance(source, GitSource) and repository_complaint(source.repo) is not None
+    return PrepareOptions(
+        relock=machine.relock,
+        torch_backend=machine.torch_backend or claim.stack.torch_backend,
+        allow_local=local,
+        jobs=machine.jobs,
+        saved_locks=dict(saved_locks or {}),
+    )
+
+
+def keep_points(run: RunDirectory, prepared: tuple[PreparedPoint, ...]) -> dict[str, ReadyPoint]:
+    """Write what became of every point, with its lock, into the run directory."""
+    for point in prepared:
+        lock = point.lock_text.encode() if point.lock_text is not None else None
+        run.write_point(point.ready, lock=lock)
+    return {point.ready.point: point.ready for point in prepared}
+
+
+def recheck(
+    run: RunDirectory, ready: Mapping[str, ReadyPoint], machine: Machine, observer: Observer
+) -> None:
+    """Keep on record which sources and environments were altered since they were verified."""
+    observer(Event("run", run.path.name, "verifying that nothing was altered"))
+    for found in recheck_points(ready, machine.cache).values():
+        if found.point not in run.read_alterations():
+            run.write_alteration(found)
