@@ -117,7 +117,7 @@ class EnvironmentBuilder:
         return Built(place.key, prefix, findings.probe, marker.undeclared, reused=True)
 
     def _build(self, place: Place, lock: Lock, interpreter: Interpreter, subject: str) -> Built:
-        self._tell(subject, f"building environment {place.key[:12]}: {len(lock.pins)} packages")
+        self._tell(subject, f"building environment {place.key[:12]} ({len(lock.pins)} to install)")
         place.marker_path.unlink(missing_ok=True)
         remove_tree(place.folder)
         spec = EnvironmentSpec(key=place.key, lock_sha256=lock.sha256(), interpreter=interpreter)
@@ -224,8 +224,9 @@ def _install_failure(result: ToolResult, place: Place) -> EnvironmentBuildError:
 def _tampered(key: str, names: tuple[str, ...], findings: Findings) -> TamperedEnvironmentError:
     owners = _owners(names, findings)
     clean = "".join(f" `uv cache clean {name}`" for name in owners[:3]) or " `uv cache clean`"
+    subject = "1 file" if len(names) == 1 else f"{len(names)} files"
     return TamperedEnvironmentError(
-        f"{len(names)} files of environment {key} are not those that were installed: {few(names)}",
+        f"{subject} of environment {key} not as installed: {few(names)}",
         files=names,
         hint=f"Remove it with `reprokit env prune {key}`. uv's cache may share the altered files "
         f"(hard links), so run{clean} too, then prepare again.",

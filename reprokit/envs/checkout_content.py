@@ -20,16 +20,18 @@ def content_notes(root: Path, inside: str, entries: tuple[TreeEntry, ...]) -> li
         str(prefix / entry.path) for entry in entries if _is_lfs_pointer(root / inside, entry)
     ]
     if pointers:
-        notes.append(f"{len(pointers)} files are Git LFS pointers, not content: {few(pointers)}")
+        what = "file is a Git LFS pointer" if len(pointers) == 1 else "files are Git LFS pointers"
+        notes.append(f"{len(pointers)} {what}, not content: {few(pointers)}")
     escaping = [
         str(prefix / entry.path)
         for entry in entries
         if entry.is_symlink and _escapes(root, root / inside / entry.path)
     ]
     if escaping:
+        what = "symbolic link leads" if len(escaping) == 1 else "symbolic links lead"
         notes.append(
-            f"{len(escaping)} symbolic links lead out of the checkout, to what its commit does not "
-            f"fix: {few(escaping)}"
+            f"{len(escaping)} {what} out of the checkout, to what its commit does not fix: "
+            f"{few(escaping)}"
         )
     return notes
 

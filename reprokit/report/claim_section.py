@@ -8,6 +8,7 @@ from reprokit.claim.model import BuiltinSource, Claim
 from reprokit.report.markup import code, table, text
 from reprokit.verdict.records import Verdict
 
+_PRINTED = "The printed figure says where the claim comes from; nothing measured is taken from it."
 # Only addresses that cannot hide anything become links.
 _PLAIN_ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(/[A-Za-z0-9._~-]+)*/?")
 
@@ -29,13 +30,8 @@ def claim_section(verdict: Verdict, claim: Claim) -> list[str]:
         ["model", _model(claim)],
         ["claim digest", code(verdict.claim_sha256)],
     ]
-    return [
-        "## The claim",
-        "",
-        *table(["", ""], [row for row in rows if row[1]]),
-        "",
-        "The printed figure says where the claim comes from; nothing measured is taken from it.",
-    ]
+    lines = ["## The claim", "", *table(["", ""], [row for row in rows if row[1]])]
+    return [*lines, "", _PRINTED] if source.printed else lines
 
 
 def _source(claim: Claim) -> str:

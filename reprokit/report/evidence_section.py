@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reprokit.records import Arm, Estimate
+from reprokit.records import Arm, Estimate, RowStatus
 from reprokit.report.markup import code, details, table, text
 from reprokit.report.wording import estimate_words, status_words
 from reprokit.stats.sample import NO_DATA
@@ -25,7 +25,8 @@ def failures_section(verdict: Verdict) -> list[str]:
     groups: dict[tuple[str, str, str], list[tuple[PointVerdict, FailureGroup]]] = {}
     for point in verdict.points:
         for failure in point.failures:
-            told = failure.fingerprint or failure.headline
+            told = failure.fingerprint if failure.exception else None
+            told = told or failure.headline
             groups.setdefault((failure.arm, failure.status, told), []).append((point, failure))
     lines = [line for group in groups.values() for line in _failure(verdict, group)]
     return ["## Failures", "", *lines] if lines else []
@@ -54,14 +55,20 @@ def figures_section(verdict: Verdict) -> list[str]:
     """Write every estimate: the ones that decide, and the as-published ones beside them."""
     lines: list[str] = []
     for point in verdict.points:
-        lines += details(f"Figures of {place(point)}", _figures(point))
-        lines.append("")
+        if _measured_anything(point):
+            lines += [*details(f"Figures of {place(point)}", _figures(point)), ""]
+        else:
+            lines += [f"No figures of {place(point)}: no iteration was ok.", ""]
     return ["## Figures", "", *lines[:-1]] if lines else []
 
 
 def invocations_section(verdict: Verdict) -> list[str]:
     """Write the mean of every invocation: the numbers that the estimates are made of."""
     if verdict.metric is None:
+        return []
+    silent = [place(point) for point in verdict.points if not _measured_anything(point)]
+    without = [f"No iteration was ok at {'; '.join(silent)}.", ""] if silent else []
+    if len(silent) == len(verdict.points):
         return []
     rows = [
         [
@@ -73,6 +80,7 @@ def invocations_section(verdict: Verdict) -> list[str]:
             _each([each.cold for each in mine]),
         ]
         for point in verdict.points
+        if _measured_anything(point)
         for (cell, arm), mine in _by_arm(point).items()
     ]
     header = ["stack point", "cell", "arm", "mean of each invocation", "iterations", "cold, unused"]
@@ -81,8 +89,13 @@ def invocations_section(verdict: Verdict) -> list[str]:
         "",
         f"Mean {verdict.metric} of each invocation, in order: total work over total time.",
         "",
+        *without,
         *table(header, rows),
     ]
+
+
+def _measured_anything(point: PointVerdict) -> bool:
+    return any(each.statuses.get(RowStatus.OK) for each in point.survival)
 
 
 def _by_arm(point: PointVerdict) -> dict[tuple[str, Arm], list[InvocationSummary]]:
@@ -165,7 +178,9 @@ def _measured(part: Asked) -> tuple[str, str]:
 
 
 def _asked(part: Asked) -> str:
-    measured = _brief(part.measured) if part.measured else "not known"
+    if part.measured is None:
+        return f"{_brief(part.asked)} (asked; not measured)" if part.asked else "not stated"
+    measured = _brief(part.measured)
     if part.asked is None or part.asked == part.measured:
         return measured
     return f"{measured} (asked: {_brief(part.asked)}){_STATUS[part.status]}"

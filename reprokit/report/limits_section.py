@@ -29,8 +29,12 @@ def labels_section(verdict: Verdict) -> list[str]:
 
 
 def reproduce_section(verdict: Verdict, claim: Claim, plan: Plan) -> list[str]:
-    """Write the commands that do it again, and those that check this report."""
-    words = ["reprokit", "verify", "claim.yaml"]
+    """Write the commands that do it again, and those that check this report.
+
+    The digests are checked before anything else: `report` writes their list anew. What is measured
+    again is started elsewhere, for a run inside this one would not belong to its bundle.
+    """
+    words = ["reprokit", "verify", "RUN/claim/claim.yaml"]
     for axis, values in plan.axes.items():
         chosen = ",".join(str(value) for value in values)
         as_claimed = list(claim.sweep.get(axis, {})) == list(values)
@@ -45,13 +49,17 @@ def reproduce_section(verdict: Verdict, claim: Claim, plan: Plan) -> list[str]:
     return [
         "## Do it again",
         "",
-        "From the run directory, on any machine (`claim.yaml` lies in it):",
+        "On any machine, from outside of this directory (`RUN` is its path):",
         "",
         *_block(command),
         "",
-        "To draw the verdict and this report from the saved rows again, and to check the files:",
+        "To check the files, and only then to draw verdict and report from the saved rows again:",
         "",
-        *_block("reprokit score .", "reprokit report .", "sha256sum -c MANIFEST.sha256"),
+        *_block(
+            "(cd RUN && sha256sum -c MANIFEST.sha256)",
+            "reprokit score RUN",
+            "reprokit report RUN",
+        ),
         "",
         (
             f"{verdict.rows_ok} of {count(verdict.rows_planned, 'planned row')} ok; rows "

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from reprokit.claim.model import Claim, GitSource
 from reprokit.plan import Plan
+from reprokit.records import Scalar
 from reprokit.stack import StackPoint
+from reprokit.verdict.wording import count
 
 
 def plan_lines(
@@ -20,9 +22,7 @@ def plan_lines(
     yield ""
     yield f"design {plan.design}, order from seed {plan.seed}, on {plan.setup.device}"
     for axis, values in plan.axes.items():
-        base = plan.base.get(axis)
-        shown = ", ".join(f"{value}*" if value == base else str(value) for value in values)
-        yield f"  axis {axis}: {shown}   (* the claim's own)"
+        yield f"  axis {axis}: {_values(plan, axis, values)}"
     yield ""
     yield from _points(plan)
     yield ""
@@ -33,8 +33,20 @@ def plan_lines(
         yield f"note: {note}"
 
 
+def _values(plan: Plan, axis: str, values: tuple[Scalar, ...]) -> str:
+    """List the values of an axis; the mark is only for one that the claim itself sets."""
+    if axis in plan.base:
+        own = plan.base[axis]
+        shown = ", ".join(f"{value}*" if value == own else str(value) for value in values)
+        return f"{shown}   (* the claim's own)"
+    shown = ", ".join(map(str, values))
+    if plan.design == "one-at-a-time":
+        return f"{shown}   (the claim sets none of them; departures are from the first)"
+    return f"{shown}   (the claim sets none of them)"
+
+
 def _points(plan: Plan) -> Iterator[str]:
-    yield f"{len(plan.points)} stack point{_s(len(plan.points))}:"
+    yield f"{count(len(plan.points), 'stack point')}:"
     for point in plan.points:
         yield f"  {point.id}"
         yield f"      source {point.commit or 'built in'}; python {point.python or 'of reprokit'}"
@@ -45,15 +57,14 @@ def _points(plan: Plan) -> Iterator[str]:
 
 
 def _work(plan: Plan) -> Iterator[str]:
-    cells = len(plan.cells)
-    yield f"{cells} cell{_s(cells)}: {', '.join(cell.id for cell in plan.cells)}"
+    yield f"{count(len(plan.cells), 'cell')}: {', '.join(cell.id for cell in plan.cells)}"
     arms = ", ".join(f"{arm} = {name}" for arm, name in plan.setup.arms.items())
     yield f"arms: {arms}"
     per_arm = Counter((i.point, i.cell, i.arm) for i in plan.invocations)
     each = max(per_arm.values(), default=0)
     yield (
-        f"{len(plan.invocations)} invocations ({each} for every point, cell and arm), "
-        f"{plan.setup.samples} samples each: {len(plan.row_ids())} rows"
+        f"{count(len(plan.invocations), 'invocation')} ({each} for every point, cell and arm), "
+        f"{count(plan.setup.samples, 'sample')} each: {count(len(plan.row_ids()), 'row')}"
     )
     worst = len(plan.invocations) * plan.timeout_s / 3600
     yield f"at most {worst:.1f} h if every invocation ran into its limit of {plan.timeout_s:g} s"
@@ -70,7 +81,7 @@ def _downloads(
     build = f", PyTorch build {torch_backend}" if torch_backend else ""
     locked = claim.stack.lock is not None and not relock
     how = f"from {claim.stack.lock}" if locked else "resolved by uv"
-    yield f"  packages of {len(environments)} environment{_s(len(environments))}, {how}{build}"
+    yield f"  packages of {count(len(environments), 'environment')}, {how}{build}"
     if plan.setup.model is not None and plan.setup.model.weights == "hub":
         yield f"  weights of {plan.setup.model.id} from the hub"
     elif plan.setup.model is not None:
@@ -79,7 +90,3 @@ def _downloads(
 
 def _environment(point: StackPoint) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
     return point.python, tuple(sorted(point.requirements)), tuple(sorted(point.overrides))
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

@@ -10,7 +10,7 @@ from reprokit.verdict.wording import OUTCOME_WORDS, count, position
 
 _MOST_PAIRS = 8
 _EFFECTS = {
-    "changes": "**changes the outcome**",
+    "changes": "**changes whether the claim holds**",
     "no_change": "does not change the outcome",
     "cannot_tell": "cannot be told",
 }
@@ -92,13 +92,22 @@ def axes_section(verdict: Verdict) -> list[str]:
         return []
     lines = ["## Which axis", ""]
     for effect in verdict.axes:
-        lines.append(f"- {code(effect.axis)} {_EFFECTS[effect.effect]}{_how(effect)}")
+        lines.append(f"- {code(effect.axis)} {_effect(effect)}{_how(effect)}")
         lines += [
             f"  - {_pair(effect, index)}" for index in range(min(_MOST_PAIRS, _pairs(effect)))
         ]
         if _pairs(effect) > _MOST_PAIRS:
             lines.append(f"  - and {count(_pairs(effect) - _MOST_PAIRS, 'more pair')}")
     return lines
+
+
+def _effect(effect: AxisEffect) -> str:
+    """Tell an axis that decides from one along which the claim fails, each time differently."""
+    if effect.effect != "changes" or effect.decides:
+        return _EFFECTS[effect.effect]
+    holds = all(outcome.holds for pair in effect.changed for outcome in pair.outcomes)
+    how = "how it holds" if holds else "how it fails"
+    return f"changes only {how}" if not effect.missing else f"changes {how}, as far as is decided"
 
 
 def _how(effect: AxisEffect) -> str:
@@ -136,7 +145,7 @@ def _value(point: PointVerdict, axis: str) -> str:
 
 def _headline(verdict: Verdict, point: PointVerdict) -> str:
     estimate = headline_estimate(verdict, point)
-    return estimate_words(estimate) if estimate and estimate.value is not None else ""
+    return text(estimate_words(estimate)) if estimate and estimate.value is not None else ""
 
 
 def _survival(point: PointVerdict, arm: Arm) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reprokit.records import Estimate, RowStatus
 from reprokit.verdict.outcome import REASON_WORDS, Outcome, Reason
-from reprokit.verdict.wording import interval, number
+from reprokit.verdict.wording import decimals, interval
 
 _LABELS = {
     "underpowered": "Fewer than 5 invocations an arm: legal, with wide intervals and little power.",
@@ -65,9 +65,10 @@ def estimate_words(estimate: Estimate) -> str:
     if estimate.value is None:
         return f"none ({(estimate.reason or 'no reason').replace('_', ' ')})"
     digits = _digits(estimate)
-    value = number(estimate.value) if digits is None else f"{estimate.value:.{digits}f}"
+    value = decimals(estimate.value, digits)
     unit = "" if estimate.unit in {"ratio", "proportion", "probability"} else f" {estimate.unit}"
-    return f"{value}{unit} {interval(estimate.low, estimate.high, digits)}".strip()
+    ends = interval(estimate.low, estimate.high, digits, percent=estimate.unit == "%")
+    return f"{value}{unit} {ends}".strip()
 
 
 def _digits(estimate: Estimate) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from reprokit.verdict.attribution import Line, lines_along
@@ -20,8 +20,8 @@ def decide_along(
 ) -> tuple[AlongAxis, ...]:
     """Decide the claim at every setting of the other axes.
 
-    Only decided outcomes are compared. One difference refutes an invariance and shows a flip,
-    whatever is still open; the opposite takes every value decided.
+    Only decided outcomes are compared. One change of the conclusion refutes an invariance and shows
+    a flip, whatever is still open; the opposite takes every value decided.
     """
     elsewhere = any(part.status != "match" for point in points for part in point.regime)
     found = []
@@ -40,11 +40,21 @@ def decide_along(
 def _decide(kind: Literal["invariance", "flip"], line: Line) -> Outcome:
     if len(line) < 2:
         return Outcome.INSUFFICIENT
-    decided = {outcome for outcome in line.values() if outcome.decided}
     same = Outcome.REPRODUCED if kind == "invariance" else Outcome.FALLS_SHORT
     changes = Outcome.FALLS_SHORT if kind == "invariance" else Outcome.REPRODUCED
-    if len(decided) > 1:
+    if conclusion_changes(line.values()):
         return changes
     if all(outcome.decided for outcome in line.values()):
         return same
     return Outcome.INCONCLUSIVE
+
+
+def conclusion_changes(outcomes: Iterable[Outcome]) -> bool:
+    """Tell whether the decided outcomes are different conclusions: one holds, another does not.
+
+    Ways of failing are one conclusion, "it does not hold", but for figures that miss the claim on
+    opposite sides.
+    """
+    decided = {outcome for outcome in outcomes if outcome.decided}
+    opposite = {Outcome.FALLS_SHORT, Outcome.EXCEEDS} <= decided
+    return opposite or len({outcome.holds for outcome in decided}) > 1

@@ -55,6 +55,7 @@ def _effect(axis: str, values: tuple[Scalar, ...], points: Sequence[PointVerdict
     # A setting with a single planned value (one-at-a-time designs, exclusions) says nothing here.
     lines = {held: line for held, line in lines_along(axis, points).items() if len(line) > 1}
     changed = tuple(pair for held, line in lines.items() for pair in _changes(held, line))
+    pairs = [pair.outcomes for pair in changed]
     decided = [all(outcome.decided for outcome in line.values()) for line in lines.values()]
     return AxisEffect(
         axis=axis,
@@ -63,6 +64,7 @@ def _effect(axis: str, values: tuple[Scalar, ...], points: Sequence[PointVerdict
         changed=changed,
         settings=len(lines),
         settings_decided=sum(decided),
+        decides=any(first.holds is not second.holds for first, second in pairs),
         interacts_with=_interactions(lines),
         missing=_missing(axis, lines),
     )

@@ -12,15 +12,16 @@ from reprokit.claim.model import (
     ExpectValue,
 )
 from reprokit.metrics import METRICS, Direction
-from reprokit.records import Arm, Estimate
+from reprokit.records import Arm, Estimate, RowStatus
 from reprokit.stack import ReadyPoint
 from reprokit.stats.rates import upper_bound_of_none
 from reprokit.verdict.guards import Decision
 from reprokit.verdict.outcome import REASON_WORDS, Outcome, Reason
 from reprokit.verdict.records import FailureGroup, Survival
 from reprokit.verdict.survival import main_failure
-from reprokit.verdict.wording import count, failure_words, interval, number, one_line
+from reprokit.verdict.wording import both_ends, count, decimals, failure_words, interval, number
 
+_LONGEST_DETAIL = 240
 _OUT_OF_RANGE = "the figures are beyond what a number can hold"
 
 
@@ -48,7 +49,9 @@ def clause_of(story: Story) -> str:
     if outcome is Outcome.NO_SURVIVORS:
         return _no_survivors(story)
     if outcome is Outcome.SILENT_FALLBACK:
-        return f"the {_name(story, Arm.SUBJECT)} arm returned without running compiled code"
+        partly = Reason.COMPILED_PARTLY in story.on_figures.reasons
+        ran = "with at most a part of it compiled" if partly else "without running compiled code"
+        return f"the {_name(story, Arm.SUBJECT)} arm returned {ran}"
     return _figures(story) + _but(story)
 
 
@@ -67,9 +70,10 @@ def _value(story: Story, expect: ExpectValue) -> str:
         return _OUT_OF_RANGE
     verb = "runs at" if metric.direction is Direction.HIGHER else "takes"
     off = 100.0 * (found.value / expect.value - 1.0)
+    side = "above" if off >= 0 else "below"
     return (
         f"{_name(story, Arm.SUBJECT)} {verb} {number(found.value)} {metric.unit} "
-        f"{interval(found.low, found.high)}, {abs(off):.1f} % {'above' if off >= 0 else 'below'} "
+        f"{interval(found.low, found.high)}, {decimals(abs(off), 1)} % {side} "
         f"the claimed {expect.value:g} {expect.unit}"
     )
 
@@ -85,11 +89,12 @@ def _contrast(story: Story) -> str:
         low = None if deciding.high is None else 100.0 * (1.0 - deciding.high)
         high = None if deciding.low is None else 100.0 * (1.0 - deciding.low)
         level = f" ({100 * deciding.level:.0f} % interval)"
-    told, saves = interval(low, high, digits=1), gain.value >= 0
+    told, saves = interval(low, high, digits=1, percent=True), gain.value >= 0
     if not saves and low is not None and high is not None:
-        told = interval(-high, -low, digits=1)
+        told = interval(-high, -low, digits=1, percent=True)
+    share = f"{decimals(abs(gain.value), 1)} % {'less' if saves else 'more'}"
     return (
-        f"{_name(story, Arm.SUBJECT)} takes {abs(gain.value):.1f} % {'less' if saves else 'more'} "
+        f"{_name(story, Arm.SUBJECT)} takes {share} "
         f"time than {_name(story, Arm.BASELINE)} {told}{level}"
     ).strip()
 
@@ -165,17 +170,34 @@ def _insufficient(story: Story) -> str:
 
 def _invalid(story: Story) -> str:
     code = story.on_figures.reasons[0]
-    ready = story.ready
+    if code == Reason.COMPILE_UNPROVEN:
+        return _unproven(story)
     if code == Reason.ENVIRONMENT_FAILED:
-        detail = ready.failed_detail or ready.failed if ready else None
-        told = "the environment could not be built or verified"
-        return f"{told} ({one_line(detail)})" if detail else told
+        return _no_environment(story)
     failure = main_failure(story.failures, Arm.BASELINE)
     words = REASON_WORDS[Reason(code)].rstrip(".").split(". ")[0]
     told = words[:1].lower() + words[1:]
     if code == Reason.BASELINE_NO_SURVIVORS and failure:
         return f"{told} ({failure_words(failure)})"
     return told
+
+
+def _unproven(story: Story) -> str:
+    """Say it with the reason that a row gives: it tells what the proof lacked."""
+    told = f"compilation of the {_name(story, Arm.SUBJECT)} arm could not be proved"
+    mine = (each for each in story.failures if each.arm is Arm.SUBJECT)
+    fallback = next((each for each in mine if each.status is RowStatus.SILENT_FALLBACK), None)
+    return f"{told} ({failure_words(fallback)})" if fallback else told
+
+
+def _no_environment(story: Story) -> str:
+    told = "the environment could not be built or verified"
+    ready = story.ready
+    detail = ready.failed_detail or ready.failed if ready else None
+    if detail is None:
+        failed = [each for each in story.failures if each.status is RowStatus.ENVIRONMENT_FAILED]
+        detail = failed[0].message if failed else None
+    return f"{told} ({both_ends(detail, _LONGEST_DETAIL)})" if detail else told
 
 
 def _name(story: Story, arm: Arm) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reprokit.claim.model import Conclusion, ExpectGain, ExpectStability
-from reprokit.records import NOT_ATTEMPTED, Arm, Row, RowStatus
+from reprokit.records import NOT_ATTEMPTED, Arm, CompileDecision, Row, RowStatus
 from reprokit.stack import ReadyPoint
 from reprokit.stats.sample import IMPOSSIBLE, NO_DATA, ZERO_VARIANCE, Undefined
 from reprokit.verdict.figures import Figures, metric_of
@@ -68,22 +68,32 @@ def _violations(
 def _subject(unit: Unit, expect: Conclusion) -> Iterator[Decision]:
     """Decide what needs no figures: a stratum in which nothing survived or nothing compiled.
 
-    A claim over several strata is about each of them, so one is enough.
+    A claim over several strata is about each of them, so one is enough. Rows of which nobody can
+    say whether they compiled may be survivors: a stratum that has some is not known to have failed.
     """
-    failed = [each for each in unit.strata if not _survives(each, Arm.SUBJECT)]
-    statuses = [
-        {row.status for launch in stratum.launches[Arm.SUBJECT] for row in launch.rows}
-        for stratum in failed
+    failed = [
+        [row for launch in stratum.launches[Arm.SUBJECT] for row in launch.rows]
+        for stratum in unit.strata
+        if not _survives(stratum, Arm.SUBJECT)
     ]
-    if {RowStatus.SILENT_FALLBACK} in statuses:
-        yield Decision(Outcome.SILENT_FALLBACK)
-    if failed and expect.kind != "stability":
+    known = [rows for rows in failed if not any(map(_unproven, rows))]
+    fell_back = [
+        row for rows in known if _statuses(rows) == {RowStatus.SILENT_FALLBACK} for row in rows
+    ]
+    if fell_back:
+        partly = any(_compiled(row) is CompileDecision.PARTLY for row in fell_back)
+        yield Decision(Outcome.SILENT_FALLBACK, (Reason.COMPILED_PARTLY,) if partly else ())
+    rates = expect.kind == "stability"
+    if known and not rates:
         codes = {
             frozenset({RowStatus.UNSUPPORTED}): Reason.UNSUPPORTED,
             frozenset({RowStatus.WRONG_OUTPUT}): Reason.WRONG_OUTPUT,
         }
-        reasons = {codes[key] for each in statuses if (key := frozenset(each)) in codes}
+        reasons = {codes[key] for rows in known if (key := frozenset(_statuses(rows))) in codes}
         yield Decision(Outcome.NO_SURVIVORS, tuple(sorted(reasons)))
+    # A rate of failures counts every row, so one that may be none is too many.
+    if len(known) < len(failed) or (rates and any(map(_unproven, unit.rows(Arm.SUBJECT)))):
+        yield Decision(Outcome.INVALID, (Reason.COMPILE_UNPROVEN,))
 
 
 def _attempts(unit: Unit) -> Iterator[Decision]:
@@ -124,6 +134,22 @@ def _states_a_bound(expect: Conclusion) -> bool:
 
 def _devices(rows: list[Row]) -> set[str]:
     return {row.evidence.device for row in rows if row.evidence.device is not None}
+
+
+def _statuses(rows: list[Row]) -> set[RowStatus]:
+    return {row.status for row in rows}
+
+
+def _compiled(row: Row) -> CompileDecision | None:
+    return row.evidence.compile.decision if row.evidence.compile else None
+
+
+def _unproven(row: Row) -> bool:
+    """Tell whether a row was taken from the ok ones only for want of a proof of compilation."""
+    return row.status is RowStatus.SILENT_FALLBACK and _compiled(row) not in {
+        CompileDecision.FELL_BACK,
+        CompileDecision.PARTLY,
+    }
 
 
 def _any(unit: Unit, status: RowStatus) -> bool:

@@ -28,7 +28,16 @@ class Outcome(StrEnum):
         """False where the rows do not tell: neither a yes nor a no may be read from it."""
         return self not in _UNDECIDED
 
+    @property
+    def holds(self) -> bool:
+        """True where the claim is true of what was measured; False also where that is open.
 
+        Two decisions of which both or neither hold differ only in how.
+        """
+        return self in _HOLDING
+
+
+_HOLDING = frozenset({Outcome.REPRODUCED, Outcome.TRANSFERS})
 _UNDECIDED = frozenset({Outcome.INCONCLUSIVE, Outcome.INSUFFICIENT, Outcome.INVALID})
 
 
@@ -46,6 +55,8 @@ class Reason(StrEnum):
     ONLY_COLD = "only_cold_iterations"
     UNSUPPORTED = "unsupported"
     WRONG_OUTPUT = "wrong_output"
+    COMPILE_UNPROVEN = "compile_unproven"
+    COMPILED_PARTLY = "compiled_partly"
     PARTIAL_SURVIVAL = "partial_survival"
     BASELINE_NO_SURVIVORS = "baseline_no_survivors"
     BASELINE_PARTIAL = "baseline_partial_survival"
@@ -76,6 +87,9 @@ REASON_WORDS: dict[Reason, str] = {
     Reason.ONLY_COLD: "Only cold iterations were measured, and those are never used.",
     Reason.UNSUPPORTED: "The code at this point does not support what was asked of it.",
     Reason.WRONG_OUTPUT: "The output differs from the baseline's.",
+    Reason.COMPILE_UNPROVEN: "Compilation could not be proved: neither that compiled code ran "
+    "nor that it did not.",
+    Reason.COMPILED_PARTLY: "At most a part of the subject ran as compiled code.",
     Reason.PARTIAL_SURVIVAL: "Some runs of the subject failed; the timings of those that survived "
     "do not make the claim true.",
     Reason.BASELINE_NO_SURVIVORS: "No baseline run succeeded, so there is nothing to compare with.",

@@ -183,6 +183,8 @@ class AxisEffect(Record):
 
     Attributes:
         changed: pairs of decided outcomes that differ.
+        decides: of one of these pairs the claim holds at one value and not at the other; otherwise
+            the axis changes only how it fails (or how it holds).
         settings: settings of the other axes at which at least two values were planned.
         settings_decided: those at which every planned value is decided.
         interacts_with: axes on whose value it depends whether this one changes the outcome.
@@ -193,6 +195,7 @@ class AxisEffect(Record):
     effect: Literal["changes", "no_change", "cannot_tell"]
     values: tuple[Scalar, ...]
     changed: tuple[OutcomePair, ...] = ()
+    decides: bool = False
     settings: int
     settings_decided: int
     interacts_with: tuple[str, ...] = ()

@@ -56,7 +56,7 @@ def score(
     points = tuple(_point(claim, plan, ready.get(unit.point.id), unit, margin) for unit in units)
     axes = attribute(points, decided_axes(claim, plan))
     along = _along(claim, points)
-    outcome, reasons = _combined(claim, points, along)
+    outcome, reasons = _combined(claim, plan, points, along)
     expect = conclusion_of(claim)
     return Verdict(
         claim_id=claim.id,
@@ -68,7 +68,7 @@ def score(
         outcome=outcome,
         exit_code=int(exit_code(outcome, only_infrastructure=_only_infrastructure(points))),
         reasons=reasons,
-        sentence=sentence_of(claim, outcome, points, axes, along),
+        sentence=sentence_of(claim, outcome, points, axes, along) + _same_arms(plan),
         missing=_missing(points),
         margin=margin,
         level=claim.protocol.level,
@@ -194,7 +194,7 @@ def _along(claim: Claim, points: Sequence[PointVerdict]) -> tuple[AlongAxis, ...
 
 
 def _combined(
-    claim: Claim, points: Sequence[PointVerdict], along: Sequence[AlongAxis]
+    claim: Claim, plan: Plan, points: Sequence[PointVerdict], along: Sequence[AlongAxis]
 ) -> tuple[Outcome, tuple[str, ...]]:
     if isinstance(claim.expect, ExpectInvariance | ExpectFlip):
         if not any(len(line.outcomes) > 1 for line in along):
@@ -203,26 +203,55 @@ def _combined(
         return combine(tested)
     if not points:
         return Outcome.INSUFFICIENT, (Reason.NOTHING_PLANNED,)
-    outcome, reasons = combine([point.outcome for point in points])
+    outcome, reasons = combine([point.outcome for point in points], _own(plan, points))
     shared = set.intersection(*(set(point.reasons) for point in points))
     return outcome, (*reasons, *sorted(shared))
 
 
-def combine(outcomes: Sequence[Outcome]) -> tuple[Outcome, tuple[str, ...]]:
+def combine(
+    outcomes: Sequence[Outcome], own: Outcome | None = None
+) -> tuple[Outcome, tuple[str, ...]]:
     """Combine the outcomes of several points.
 
-    Two different decisions are a dependence, whatever is still open; one decision beside open
-    points is not enough to speak for all of them.
+    A claim that holds at one and fails at another depends on the stack, whatever is still open.
+    Different ways of failing are no dependence: the outcome is then that of the claim's own point.
+    Decisions beside open points are not enough to speak for all of them.
+
+    Args:
+        outcomes: one per point, in the order of the plan.
+        own: the outcome at the claim's own stack, where it was run.
     """
-    decided = {outcome for outcome in outcomes if outcome.decided}
+    decided = [outcome for outcome in outcomes if outcome.decided]
     undecided = {outcome for outcome in outcomes if not outcome.decided}
-    if len(decided) > 1:
+    if len({outcome.holds for outcome in decided}) > 1:
         return Outcome.DEPENDS, (Reason.SOME_UNDECIDED,) if undecided else ()
     if decided and not undecided:
-        return decided.pop(), ()
+        if Outcome.TRANSFERS in decided:  # the weaker of the two that hold
+            return Outcome.TRANSFERS, ()
+        return own if own in decided else decided[0], ()
     if not decided and len(undecided) == 1:
         return undecided.pop(), ()
     return Outcome.INCONCLUSIVE, (Reason.SOME_UNDECIDED,)
+
+
+def _own(plan: Plan, points: Sequence[PointVerdict]) -> Outcome | None:
+    """Find the first outcome at the claim's own value of every axis that has one."""
+    return next(
+        (
+            point.outcome
+            for point in points
+            if all(plan.base.get(name, value) == value for name, value in point.axes.items())
+        ),
+        None,
+    )
+
+
+def _same_arms(plan: Plan) -> str:
+    """Say of an A/A run that it is one: it compares an arm with itself."""
+    arms = plan.setup.arms
+    if Arm.BASELINE not in arms or arms[Arm.BASELINE] != arms.get(Arm.SUBJECT):
+        return ""
+    return f" This is an A/A run: both arms are {arms[Arm.SUBJECT]}."
 
 
 def _only_infrastructure(points: Sequence[PointVerdict]) -> bool:

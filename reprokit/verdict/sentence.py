@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reprokit.claim.model import Claim, ExpectFlip, ExpectInvariance
 from reprokit.records import Scalar
+from reprokit.verdict.along import conclusion_changes
 from reprokit.verdict.outcome import Outcome, Reason
 from reprokit.verdict.records import AlongAxis, AxisEffect, PointVerdict
 from reprokit.verdict.wording import OUTCOME_WORDS, count, on_axis, position, series
@@ -42,10 +43,9 @@ def sentence_of(
         return f"{_along(claim.expect, outcome, points, along)}."
     if outcome is Outcome.DEPENDS:
         return f"{_depends(points, axes)}."
-    distinct = {point.outcome for point in points}
-    if len(distinct) > 1:
-        return f"{_open(points)}."
-    return f"{_same(outcome, points)}."
+    if len({point.outcome for point in points}) == 1:
+        return f"{_same(outcome, points)}."
+    return f"{_different(outcome, points, axes)}."
 
 
 def _same(outcome: Outcome, points: Sequence[PointVerdict]) -> str:
@@ -58,6 +58,15 @@ def _same(outcome: Outcome, points: Sequence[PointVerdict]) -> str:
     if len(points) <= _MOST_CLAUSES:
         return f"{everywhere}: {_clauses(points)}"
     return f"{everywhere}; at {position(points[0].axes)}, for one, {points[0].clause}"
+
+
+def _different(outcome: Outcome, points: Sequence[PointVerdict], axes: Sequence[AxisEffect]) -> str:
+    """Tell of points whose outcomes differ, and that are no dependence."""
+    if not all(point.outcome.decided for point in points):
+        return _open(points)
+    if outcome.holds:
+        return f"{_opening(outcome, points)}, at {_all(len(points))}: {_by_outcome(points)}"
+    return _fails(points, axes)
 
 
 def _opening(outcome: Outcome, points: Sequence[PointVerdict]) -> str:
@@ -81,8 +90,21 @@ def _open(points: Sequence[PointVerdict]) -> str:
     return f"The verdict is open: {'; '.join(told)}"
 
 
+def _fails(points: Sequence[PointVerdict], axes: Sequence[AxisEffect]) -> str:
+    """Tell of a claim that holds nowhere how its failure differs from point to point."""
+    at = "neither stack point" if len(points) == 2 else f"none of the {len(points)} stack points"
+    told = f"The claim is reproduced at {at}"
+    changing = [effect for effect in axes if effect.changed]
+    if not changing:
+        return f"{told}, and no single axis explains how it fails: {_by_outcome(points)}"
+    told += f"; only how it fails depends on {series([effect.axis for effect in changing])}"
+    if len(changing) == 1:
+        return f"{told}: {_along_values(changing[0], points)}"
+    return f"{told}: {_by_outcome(points)}"
+
+
 def _depends(points: Sequence[PointVerdict], axes: Sequence[AxisEffect]) -> str:
-    changing = [effect for effect in axes if effect.effect == "changes"]
+    changing = [effect for effect in axes if effect.decides]
     if not changing:
         return (
             "The outcome differs between stack points, and no single axis explains it: "
@@ -155,7 +177,6 @@ def _along(
             f"The claim is about the axis {expect.axis}, and fewer than 2 of its values were run, "
             "so it is not decided"
         )
-    seen = {point.on_figures for point in points}
     told = {
         Outcome.DEPENDS: f"Whether the conclusion changes along {expect.axis} depends on the "
         "other axes",
@@ -163,7 +184,8 @@ def _along(
     if told is None and not outcome.decided:
         told = f"It is open whether the conclusion changes along {expect.axis}"
     if told is None:
-        verb = "is the same" if len(seen) == 1 else "changes"
+        changes = any(conclusion_changes(line.outcomes.values()) for line in along)
+        verb = "changes" if changes else "is the same"
         says = _opening(outcome, points).split(", the measurement")[0]
         told = f"{says}: the conclusion {verb} along {expect.axis}"
     if len(points) <= _MOST_CLAUSES:

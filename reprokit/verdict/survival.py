@@ -13,6 +13,11 @@ from reprokit.verdict.units import Launch, Unit
 # A benchmark writes its messages as it likes; the whole text stays in the log.
 _LONGEST = 500
 _MOST_CAUSES = 8
+_NO_REASON = "no reason recorded"
+# Reasons of these statuses say how it ended and not why; the end of the log may tell.
+_ENDED_BADLY = frozenset(
+    {RowStatus.CRASH, RowStatus.OOM, RowStatus.KILLED, RowStatus.ENVIRONMENT_FAILED}
+)
 
 
 def survival_of(unit: Unit, arm: Arm, level: float) -> Survival:
@@ -44,9 +49,7 @@ def failures_of(unit: Unit) -> tuple[FailureGroup, ...]:
     groups: dict[tuple[Arm, RowStatus, str, str], list[Row]] = {}
     for row in unit.rows():
         if row.status is not RowStatus.OK:
-            print_ = row.failure.fingerprint if row.failure else ""
-            reason = "" if row.failure else row.reason or ""
-            groups.setdefault((row.arm, row.status, print_, reason), []).append(row)
+            groups.setdefault((row.arm, row.status, *_told(row)), []).append(row)
     found = [_group(rows) for rows in groups.values()]
     return tuple(sorted(found, key=lambda group: (-group.rows, group.arm, group.headline)))
 
@@ -60,14 +63,17 @@ def main_failure(groups: Sequence[FailureGroup], arm: Arm) -> FailureGroup | Non
 def _group(rows: list[Row]) -> FailureGroup:
     first = min(rows, key=lambda row: row.id)
     failure = first.failure
+    message = _message(first)
     return FailureGroup(
         arm=first.arm,
         status=first.status,
         fingerprint=failure.fingerprint if failure else None,
         exception=failure.exception if failure else None,
         frame=_frame(failure),
-        headline=_short(failure.headline() if failure else first.reason or "no reason recorded"),
-        message=_short(_message(first)),
+        headline=_short(
+            failure.headline() if failure and failure.exception else message or _NO_REASON
+        ),
+        message=_short(message),
         causes=_causes(failure),
         invocations=len({row.id.rsplit("__", 1)[0] for row in rows}),
         rows=len(rows),
@@ -75,9 +81,26 @@ def _group(rows: list[Row]) -> FailureGroup:
     )
 
 
+def _told(row: Row) -> tuple[str, str]:
+    """What makes failures equal: the fingerprint of an exception, else status and reason."""
+    fingerprint = row.failure.fingerprint if row.failure else ""
+    raised = row.failure is not None and row.failure.exception is not None
+    return fingerprint, "" if raised else row.reason or ""
+
+
 def _message(row: Row) -> str:
-    text = row.failure.message.strip() if row.failure else row.reason or ""
-    return text.splitlines()[0] if text else ""
+    """Tell the most helpful line: an exception's message, or the reason of the status.
+
+    Without an exception a failure holds the last line of a log, which may be about anything. It is
+    told where the reason is only a code or says no more than how the process ended.
+    """
+    said = row.failure.message.strip().splitlines()[:1] if row.failure else []
+    last = said[0] if said else ""
+    if row.failure is not None and row.failure.exception is not None:
+        return last
+    reason = row.reason or ""
+    explained = not last or row.status not in _ENDED_BADLY
+    return reason if explained or last == reason else f"{reason}: {last}".removeprefix(": ")
 
 
 def _causes(failure: Failure | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from reprokit.errors import DamagedRunError
 from reprokit.plan import Cell, Plan, PlannedInvocation
 from reprokit.records import Arm, Row, RowStatus, Scalar
 from reprokit.stack import StackPoint
+from reprokit.verdict.wording import count
 
 # No number may mix prefill and decode, so phases are always decided apart.
 _NEVER_COMBINED = ("phase",)
@@ -140,7 +141,7 @@ def _launches(plan: Plan, rows: Sequence[Row]) -> dict[tuple[str, str, Arm], tup
         found.setdefault((planned.point, planned.cell, planned.arm), []).append(launch)
     if by_id:
         raise DamagedRunError(
-            f"{len(by_id)} rows are not in the plan, the first is {min(by_id)!r}",
+            f"{count(len(by_id), 'row')} not in the plan, the first is {min(by_id)!r}",
             hint="rows.jsonl belongs to another run, or was edited. Score the run again from its "
             "invocations.",
         )

@@ -26,7 +26,7 @@ OUTCOME_WORDS: dict[Outcome, str] = {
     Outcome.EXCEEDS: "exceeds the claim",
     Outcome.INCONCLUSIVE: "inconclusive",
     Outcome.NO_SURVIVORS: "nothing survived",
-    Outcome.SILENT_FALLBACK: "did not compile",
+    Outcome.SILENT_FALLBACK: "fell back silently",
     Outcome.INSUFFICIENT: "too little data",
     Outcome.INVALID: "not valid",
     Outcome.TRANSFERS: "transfers to this hardware",
@@ -34,6 +34,9 @@ OUTCOME_WORDS: dict[Outcome, str] = {
     Outcome.DOES_NOT_TRANSFER: "does not transfer",
     Outcome.DEPENDS: "depends on the stack",
 }
+_MOST_PERCENT = 1000
+_COMPACT = 1e6
+_FEW_DIGITS = 1000.0
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 
 
@@ -44,24 +47,41 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 def number(value: float) -> str:
     """Write a measured number with four significant digits."""
-    if value == 0 or not 1e-4 <= abs(value) < 1e9:
+    if value == 0 or not 1e-4 <= abs(value) < _COMPACT:
         return f"{value:.3g}"
     digits = max(0, 3 - _magnitude(value))
     return f"{value:.{digits}f}"
 
 
-def interval(low: float | None, high: float | None, digits: int | None = None) -> str:
-    """Write "[low, high]", an open end as "..."; empty where there is no interval."""
+def decimals(value: float, digits: int | None) -> str:
+    """Write a number with fixed decimals, by significance without, or where it is too long."""
+    if digits is None or abs(value) >= _COMPACT:
+        return number(value)
+    # "-0.0" is no number that a reader expects.
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def interval(
+    low: float | None, high: float | None, digits: int | None = None, *, percent: bool = False
+) -> str:
+    """Write "[low, high]", an open end as "..."; empty where there is no interval.
+
+    A bound in per cent that is beyond any use is written as "< -1000" or "> 1000": few samples
+    leave an interval all but unbounded, and its digits tell nothing.
+    """
     if low is None and high is None:
         return ""
-    return f"[{_end(low, digits)}, {_end(high, digits)}]"
+    return f"[{_end(low, digits, percent)}, {_end(high, digits, percent)}]"
 
 
-def _end(value: float | None, digits: int | None) -> str:
+def _end(value: float | None, digits: int | None, percent: bool) -> str:
     if value is None:
         return "..."
-    # "-0.0" is no number that a reader expects.
-    return number(value) if digits is None else f"{round(value, digits) + 0.0:.{digits}f}"
+    if percent and abs(value) > _MOST_PERCENT:
+        return f"< -{_MOST_PERCENT}" if value < 0 else f"> {_MOST_PERCENT}"
+    if digits is not None and abs(value) >= _FEW_DIGITS:
+        return number(value)
+    return decimals(value, digits)
 
 
 def series(words: Sequence[str]) -> str:
@@ -89,9 +109,18 @@ def one_line(text: str, longest: int = 140) -> str:
     return clean if len(clean) <= longest else f"{clean[: longest - 3].rstrip()}..."
 
 
+def both_ends(text: str, longest: int) -> str:
+    """Write foreign text in one line; of a long one head and tail, where its reasons stand."""
+    clean = one_line(text, len(text) + 3)
+    if len(clean) <= longest:
+        return clean
+    half = (longest - 5) // 2
+    return f"{clean[:half].rstrip()} ... {clean[-half:].lstrip()}"
+
+
 def failure_words(failure: FailureGroup) -> str:
     """Tell a failure in a few words: class, message, file, line and function."""
-    message = one_line(failure.message, 80)
+    message = one_line(failure.message, 80 if failure.exception else 140)
     head = ": ".join(part for part in (failure.exception, message) if part) or "no message"
     if failure.frame is None:
         return one_line(head)

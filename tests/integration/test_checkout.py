@@ -240,7 +240,7 @@ def test_links_out_of_the_checkout_and_lfs_pointers_are_noted(
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
     made = checkout(ADDRESS, remote.commit({"a.py": "1\n", "w.bin": pointer}), cache)
     lfs, links = made.notes
-    assert lfs.startswith("1 files are Git LFS pointers")
+    assert lfs.startswith("1 file is a Git LFS pointer, not content")
     assert "w.bin" in lfs
     assert "absolute, out" in links
     assert "inside" not in links

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
-from scored_case import FAILURE, Case, broken, steady
+from scored_case import FAILURE, Case, Slot, broken, steady
 
 from reprokit.errors import DamagedRunError
 from reprokit.records import Arm, Cause, Failure, Frame, Row, RowStatus, Scalar
@@ -47,16 +47,83 @@ def test_the_whole_story_of_a_dependence() -> None:
     for expected in (
         "**Verdict: depends on the stack.** The outcome depends on sha",
         "| `pinned` | nothing survived | - | 5 of 5 | 0 of 5 (at most 45 %) | yes |",
-        "`sha` **changes the outcome**",
+        "`sha` **changes whether the claim holds**",
         "`pinned`: nothing survived; `head`: reproduced",
         "**compiled**, 5 invocations (15 iterations) crashed",
         "log `invocations/x/stderr.log`",
         "fingerprint: `ffffffffffffffff`",
-        "reprokit verify claim.yaml --sweep sha=pinned,head --device cpu --seed 42",
+        "reprokit verify RUN/claim/claim.yaml --sweep sha=pinned,head --device cpu --seed 42",
         "45 of 60 planned rows ok",
         "## What this does not tell",
     ):
         assert expected in report
+
+
+def test_the_files_are_checked_before_the_report_rewrites_their_list() -> None:
+    report = _report(Case(GAIN, PINNED_DIES))
+    assert report.index("sha256sum -c") < report.index("reprokit score RUN")
+    assert report.index("reprokit score RUN") < report.index("reprokit report RUN")
+
+
+def test_an_axis_that_changes_only_how_it_fails_is_told_so() -> None:
+    behaviour = broken(
+        lambda slot: slot.axes["sha"] == "pinned" and slot.arm is Arm.SUBJECT,
+        RowStatus.CRASH,
+        steady(10, 9.5),
+    )
+    report = _report(Case(GAIN, behaviour))
+    assert "**Verdict: nothing survived.** The claim is reproduced at neither" in report
+    assert "- `sha` changes only how it fails" in report
+
+
+def test_no_tables_of_nothing() -> None:
+    everything_dies = broken(lambda slot: True, RowStatus.CRASH, steady(10, 5.5))
+    report = _report(Case(GAIN, everything_dies))
+    assert "none (no data)" not in report
+    assert "## Invocations" not in report
+    assert "No figures of pinned: no iteration was ok." in report
+    one_dies = broken(lambda slot: slot.axes["sha"] == "pinned", RowStatus.CRASH, steady(10, 5.5))
+    report = _report(Case(GAIN, one_dies))
+    assert "none (no data)" not in report
+    assert "Figures of head" in report
+    assert "No iteration was ok at pinned." in report
+
+
+def test_only_a_quoted_figure_is_called_printed() -> None:
+    assert "printed figure" not in _report(Case(GAIN, steady(10, 5.5)))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"cache": "StaticCache"}, "StaticCache (asked; not measured)"), ({}, "not stated")],
+)
+def test_the_cache_is_what_was_asked_where_no_benchmark_tells_it(
+    options: dict[str, Any], told: str
+) -> None:
+    case = Case(GAIN, steady(10, 5.5), axes={})
+    setup = case.plan.setup.model_copy(update={"options": options})
+    plan = case.plan.model_copy(update={"setup": setup})
+    verdict = score(case.claim, plan, case.ready_points, case.rows)
+    report = render_markdown(verdict, case.claim, plan, case.ready_points, case.rows)
+    section = report.split("## Asked and measured")[1].split("##")[0]
+    assert f"| {told} |" in section
+
+
+def test_an_interval_of_two_noisy_invocations_can_be_read() -> None:
+    def noisy(slot: Slot) -> float:
+        return (1.0, 3000.0)[slot.invocation] * (1 if slot.arm is Arm.SUBJECT else 20)
+
+    case = Case(GAIN, noisy, axes={}, invocations=2, samples=1)
+    verdict = case.score()
+    gain = verdict.points[0].estimate("gain")
+    assert gain is not None
+    assert gain.low is not None
+    assert gain.low < -1e6
+    assert "[< -1000, 100.0]" in verdict.sentence
+    report = _report(case)
+    assert "&lt; -1000" in report
+    shown = report.split("rows `")[0].split("## Do it again")[0]
+    assert not re.search(r"(?<![\w.`])\d{7,}(?![\w`])", shown)
 
 
 def test_provenance_margin_and_band() -> None:

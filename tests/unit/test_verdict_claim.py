@@ -50,10 +50,70 @@ def test_the_outcome_depends_on_sha() -> None:
         (["invalid", "invalid"], "invalid"),
         (["invalid", "insufficient"], "inconclusive"),
         (["transfers", "transfers_shifted"], "depends"),
+        (["no_survivors", "falls_short"], "no_survivors"),
+        (["falls_short", "exceeds"], "falls_short"),
+        (["silent_fallback", "no_survivors", "exceeds"], "silent_fallback"),
+        (["silent_fallback", "no_survivors", "invalid"], "inconclusive"),
+        (["reproduced", "exceeds"], "depends"),
+        (["transfers", "reproduced"], "transfers"),
+        (["does_not_transfer", "transfers_shifted"], "does_not_transfer"),
     ],
 )
 def test_points_combine(outcomes: list[str], together: str) -> None:
     assert combine([Outcome(outcome) for outcome in outcomes])[0] == together
+
+
+def test_ways_of_failing_end_as_the_claims_own_point_does() -> None:
+    outcomes = [Outcome.FALLS_SHORT, Outcome.NO_SURVIVORS]
+    assert combine(outcomes, Outcome.NO_SURVIVORS)[0] is Outcome.NO_SURVIVORS
+    assert combine(outcomes, Outcome.INVALID)[0] is Outcome.FALLS_SHORT
+
+
+def _pinned_dies_and_head_is(subject: float) -> Any:
+    return broken(
+        lambda slot: slot.axes["sha"] == "pinned" and slot.arm is Arm.SUBJECT,
+        RowStatus.CRASH,
+        steady(10, subject),
+    )
+
+
+@pytest.mark.parametrize("axes", [("pinned", "head"), ("head", "pinned")])
+def test_another_way_of_failing_is_no_dependence(axes: tuple[Scalar, ...]) -> None:
+    case = Case(GAIN, _pinned_dies_and_head_is(9.5), axes={"sha": axes})
+    plan = case.plan.model_copy(update={"base": {"sha": "pinned"}})
+    verdict = score(case.claim, plan, case.ready_points, case.rows)
+    assert verdict.outcome is Outcome.NO_SURVIVORS
+    assert verdict.exit_code == ExitCode.NOT_REPRODUCED
+    assert verdict.sentence.startswith(
+        "The claim is reproduced at neither stack point; only how it fails depends on sha: at "
+    )
+    (effect,) = verdict.axes
+    assert (effect.effect, effect.decides) == ("changes", False)
+
+
+def test_an_axis_that_decides_is_told_from_one_that_changes_how_it_fails() -> None:
+    axes: dict[str, tuple[Scalar, ...]] = {"sha": ("pinned", "head"), "triton": ("3.3", "3.6")}
+
+    def behave(slot: Slot) -> RowStatus | float:
+        if slot.arm is Arm.SUBJECT and slot.axes["sha"] == "pinned":
+            return RowStatus.CRASH if slot.axes["triton"] == "3.3" else steady(10, 9.5)(slot)
+        return steady(10, 5.5)(slot)
+
+    verdict = Case(GAIN, behave, axes=axes).score()
+    assert verdict.outcome is Outcome.DEPENDS
+    assert verdict.sentence.startswith("The outcome depends on sha: ")
+    assert {effect.axis: effect.decides for effect in verdict.axes} == {
+        "sha": True,
+        "triton": False,
+    }
+
+
+def test_an_a_a_run_is_named() -> None:
+    arms = {Arm.BASELINE: "eager", Arm.SUBJECT: "eager"}
+    expect = {"kind": "equivalence", "metric": "latency_ms"}
+    verdict = Case(expect, steady(10, 10), axes={}, arms=arms).score()
+    assert verdict.sentence.endswith("This is an A/A run: both arms are eager.")
+    assert "A/A" not in Case(expect, steady(10, 10), axes={}).score().sentence
 
 
 def test_an_undecided_point_is_never_a_yes() -> None:
@@ -150,6 +210,8 @@ def _axis(kind: str, behaviour: Any, **more: Any) -> Verdict:
     ("kind", "behaviour", "outcome"),
     [
         ("flip", PINNED_DIES, Outcome.REPRODUCED),
+        ("flip", _pinned_dies_and_head_is(9.5), Outcome.FALLS_SHORT),
+        ("invariance", _pinned_dies_and_head_is(9.5), Outcome.REPRODUCED),
         ("invariance", PINNED_DIES, Outcome.FALLS_SHORT),
         ("flip", steady(10, 5.5), Outcome.FALLS_SHORT),
         ("invariance", steady(10, 5.5), Outcome.REPRODUCED),
@@ -162,6 +224,20 @@ def test_claims_about_an_axis(kind: str, behaviour: Any, outcome: Outcome) -> No
     verdict = _axis(kind, behaviour)
     assert verdict.outcome is outcome
     assert verdict.along[0].outcomes.keys() == {"pinned", "head"}
+    if outcome.decided:
+        changes = (kind == "flip") == (outcome is Outcome.REPRODUCED)
+        told = "changes along sha" if changes else "is the same along sha"
+        assert f"the conclusion {told}" in verdict.sentence
+
+
+def test_figures_on_opposite_sides_are_no_invariance() -> None:
+    def behave(slot: Slot) -> RowStatus | float:
+        return steady(10, 9.0 if slot.axes["sha"] == "pinned" else 11.0)(slot)
+
+    equal = {"kind": "equivalence", "metric": "latency_ms"}
+    verdict = Case({"kind": "invariance", "axis": "sha", "of": equal}, behave).score()
+    assert set(verdict.along[0].outcomes.values()) == {"exceeds", "falls_short"}
+    assert verdict.outcome is Outcome.FALLS_SHORT
 
 
 def test_a_claim_about_an_axis_needs_two_values_of_it() -> None:
