@@ -188,6 +188,43 @@ class Adapter(Protocol):
         ...
 
 
+@runtime_checkable
+class ChecksCells(Protocol):
+    """What an adapter may have beside: rules for axes of which no list names all values.
+
+    Asked when a claim is loaded and a sweep is read, so that a value that cannot be measured ends
+    neither in a plan nor on a GPU.
+    """
+
+    def cell_fault(self, axis: str, value: Scalar) -> str | None:
+        """Say what is wrong with a value of one of its cell axes; None when it can be asked."""
+        ...
+
+
+class Misfit(Record):
+    """Why the model of a claim and the adapter's options cannot be measured together.
+
+    Attributes:
+        path: what to change, from the top of the claim: ("model", "id").
+    """
+
+    path: tuple[str, ...]
+    message: str
+    hint: str = ""
+
+
+@runtime_checkable
+class ChecksModel(Protocol):
+    """What an adapter may have beside: rules that model and options obey together."""
+
+    def misfit(self, model: Model | None, options: Mapping[str, JsonValue]) -> Misfit | None:
+        """Say what can never be measured, whatever the commit; None when nothing is known so.
+
+        `options` are those after `check_options`.
+        """
+        ...
+
+
 @cache
 def installed_adapters() -> Mapping[str, str]:
     """Map the name of every installed adapter to the entry point that holds it."""

@@ -46,7 +46,7 @@ class Plan(Record):
 
     Attributes:
         axes: every swept axis with its labels, in the order of the sweep.
-        base: the claim's own label on every swept axis.
+        base: the claim's own label on every swept axis where the claim sets one of its values.
         invocations: in the order of execution, interleaved from `seed`.
         altered: `--set` and other departures from the claim file, as "path=value".
     """

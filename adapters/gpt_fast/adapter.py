@@ -9,12 +9,13 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from adapters.gpt_fast.generate_source import SCRIPT, GenerateSource, read_generate_source
-from adapters.gpt_fast.options import Options, check_options
+from adapters.gpt_fast.options import OPTIONS_KEY, Options, check_options, count_complaint
 from adapters.gpt_fast.samples import Asked, read_samples
 from reprokit.adapter import (
     AssetStep,
     Command,
     Invocation,
+    Misfit,
     Model,
     PointContext,
     Reading,
@@ -30,6 +31,14 @@ PROFILE = "profile"
 
 _SYNTHETIC_SCRIPT = Path(__file__).with_name("synthetic.py")
 _BATCH_AXIS = "batch"
+_NO_MODEL = {
+    "message": "gpt_fast needs a model",
+    "hint": "Give the claim a `model:` with the id of a configuration that model.py knows.",
+}
+_TWO_WEIGHTS = {
+    "message": "gpt_fast: synthetic weights and the option 'checkpoint' exclude each other",
+    "hint": "Leave the option out, or set model.weights to hub.",
+}
 
 
 class GptFast:
@@ -54,6 +63,19 @@ class GptFast:
         """Fill in the defaults of the script's own command line; `OptionError` for a wrong one."""
         return check_options(options)
 
+    def cell_fault(self, axis: str, value: Scalar) -> str | None:
+        """Say what is wrong with a batch size."""
+        fault = count_complaint(value, 1)
+        return None if fault is None else f"gpt_fast: {axis} {fault}"
+
+    def misfit(self, model: Model | None, options: Mapping[str, JsonValue]) -> Misfit | None:
+        """Ask for a model, and for one source of its weights."""
+        if model is None:
+            return Misfit(path=("model",), **_NO_MODEL)
+        if model.weights == "synthetic" and options["checkpoint"] is not None:
+            return Misfit(path=("adapter", OPTIONS_KEY, "checkpoint"), **_TWO_WEIGHTS)
+        return None
+
     def builtin_source(self) -> Path | None:
         """Return None: the claim's repository is what is run."""
         return None
@@ -64,10 +86,7 @@ class GptFast:
         if model.weights != "synthetic":
             return ()
         if options.checkpoint is not None:
-            raise UsageError(
-                "gpt_fast: synthetic weights and the option 'checkpoint' exclude each other",
-                hint="Leave the option out, or set model.weights to hub.",
-            )
+            raise UsageError(_TWO_WEIGHTS["message"], hint=_TWO_WEIGHTS["hint"])
         _safe_parts(model.id)
         key: dict[str, JsonValue] = {
             "model": model.id,
@@ -125,21 +144,18 @@ class GptFast:
 
 def _model(setup: Setup) -> Model:
     if setup.model is None:
-        raise UsageError(
-            "gpt_fast needs a model",
-            hint="Give the claim a `model:` with the id of a configuration that model.py knows.",
-        )
+        raise UsageError(_NO_MODEL["message"], hint=_NO_MODEL["hint"])
     return setup.model
 
 
 def _asked(setup: Setup, invocation: Invocation) -> Asked:
     options = Options.model_validate(setup.options)
     batch = invocation.cell.get(_BATCH_AXIS, options.batch_size)
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise UsageError(f"gpt_fast: batch must be a whole number of at least 1, not {batch!r}")
+    if fault := count_complaint(batch, 1):
+        raise UsageError(f"gpt_fast: batch {fault}")
     return Asked(
         options=options,
-        batch_size=batch,
+        batch_size=int(batch),
         samples=setup.samples,
         compiled=setup.arms[invocation.arm] == COMPILED,
         device=setup.device,

@@ -12,6 +12,10 @@ from reprokit.adapter import OptionError
 from reprokit.records import Record
 
 OPTIONS_KEY = "options"
+MOST = 1_000_000
+"""Of tokens or sequences: far beyond any model, far below what overflows."""
+LONGEST_PROMPT = 100_000
+"""Bytes; Linux hands a program no argument of 128 KiB or more."""
 
 
 class Options(Record):
@@ -63,8 +67,15 @@ def _wrong(name: str, message: str) -> OptionError:
 
 
 def _check_integer(name: str, value: JsonValue, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise _wrong(name, f"must be a whole number of at least {least}, not {value!r}")
+    if complaint := count_complaint(value, least):
+        raise _wrong(name, complaint)
+
+
+def count_complaint(value: object, least: int) -> str | None:
+    """Say why this is not a number of tokens or sequences, None when it is."""
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST:
+        return None
+    return f"must be a whole number of at least {least}, at most {MOST:,}, not {value!r}"
 
 
 def _check_temperature(value: JsonValue) -> None:
@@ -76,6 +87,8 @@ def _check_temperature(value: JsonValue) -> None:
 def _check_prompt(value: JsonValue) -> None:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise _wrong("prompt", f"must be a text that is not empty, not {value!r}")
+    if (size := len(value.encode(errors="replace"))) > LONGEST_PROMPT:
+        raise _wrong("prompt", f"must have at most {LONGEST_PROMPT:,} bytes, not {size:,}")
     try:
         int(value)
     except ValueError:

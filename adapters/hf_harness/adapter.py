@@ -10,12 +10,25 @@ from pydantic import JsonValue
 
 from adapters.hf_harness.options import AXES, MODES, Options, check_options, complaint_about
 from adapters.hf_harness.result import read_result
-from reprokit.adapter import AssetStep, Command, Invocation, PointContext, Reading, Setup
+from reprokit.adapter import (
+    AssetStep,
+    Command,
+    Invocation,
+    Misfit,
+    Model,
+    PointContext,
+    Reading,
+    Setup,
+)
 from reprokit.errors import UsageError
 from reprokit.records import Arm, Scalar
 
 RESULT = "result.jsonl"
 _HARNESS = Path(__file__).resolve().parents[2] / "internal_harness"
+_NO_MODEL = {
+    "message": "hf_harness needs a model",
+    "hint": "Name one that it can build: model: {id: tiny-llama, weights: synthetic}.",
+}
 
 
 class HfHarness:
@@ -35,6 +48,14 @@ class HfHarness:
     def check_options(self, options: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """Fill in the defaults; `OptionError` for a wrong option."""
         return check_options(options)
+
+    def cell_fault(self, axis: str, value: Scalar) -> str | None:
+        """Say what is wrong with a value of a cell axis."""
+        return complaint_about(axis, value)
+
+    def misfit(self, model: Model | None, options: Mapping[str, JsonValue]) -> Misfit | None:  # noqa: ARG002
+        """Ask for a model; whether the harness can build it, `command` says."""
+        return None if model is not None else Misfit(path=("model",), **_NO_MODEL)
 
     def builtin_source(self) -> Path | None:
         """Return the harness's directory, which lies beside the adapters when installed too."""
@@ -69,10 +90,7 @@ def make_spec(setup: Setup, invocation: Invocation) -> dict[str, JsonValue]:
         UsageError: the claim has no model, or a cell axis has a value that cannot be measured.
     """
     if setup.model is None:
-        raise UsageError(
-            "hf_harness needs a model",
-            hint="Give the claim a `model:` with an id of internal_harness/models.json.",
-        )
+        raise UsageError(_NO_MODEL["message"], hint=_NO_MODEL["hint"])
     cell = dict(invocation.cell)
     for name, value in cell.items():
         complaint = complaint_about(name, value)

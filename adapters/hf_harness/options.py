@@ -10,6 +10,8 @@ from reprokit.adapter import OptionError
 from reprokit.records import Record, Scalar
 
 OPTIONS_KEY = "options"
+MOST = 1_000_000
+"""Of tokens, sequences or threads: far beyond any model, far below what overflows."""
 
 PHASES = ("prefill", "kv_decode")
 CACHES = ("DynamicCache", "StaticCache")
@@ -74,6 +76,6 @@ def complaint_about(name: str, value: object) -> str | None:
         return f"{name} is {value!r}; it must be one of {', '.join(map(str, legal))}"
     if name == "model":
         return None if isinstance(value, str) and value else f"model is {value!r}; write its name"
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        return f"{name} is {value!r}; it must be a whole number of at least 1"
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+        return f"{name} is {value!r}; it must be a whole number of at least 1, at most {MOST:,}"
     return None

@@ -5,12 +5,15 @@ Used for the values in a claim file and for those on the command line alike.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from difflib import SequenceMatcher
 from enum import StrEnum
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from reprokit.adapter import Adapter
+from reprokit.adapter import Adapter, ChecksCells
+from reprokit.claim.model import Claim, Protocol
 from reprokit.claim.problems import Complaint, suggestion
 from reprokit.claim.requirement import is_distribution_name, python_complaint, version_complaint
 from reprokit.claim.sha import sha_complaint
@@ -21,10 +24,11 @@ _NOT_AXES = {
     "arm": "Both arms are always measured; set them with adapter.baseline and adapter.subject.",
     "device": "A run has one device: set regime.device or --device.",
     "gpu": "A run has one machine: run there, and merge the bundles.",
-    "invocations": "Set protocol.invocations (--set protocol.invocations=N).",
-    "samples": "Set protocol.samples (--set protocol.samples=N).",
-    "seed": "Set protocol.seed (--set protocol.seed=N).",
+    **{name: f"Set protocol.{name} (--set protocol.{name}=N)." for name in Protocol.model_fields},
 }
+_CLAIM_KEYS = frozenset(field.alias or name for name, field in Claim.model_fields.items())
+_MISSPELLED = 0.85
+"""Similarity from which on one name is taken for another one, mistyped."""
 
 
 class AxisKind(StrEnum):
@@ -52,8 +56,15 @@ def same_axis(first: str, second: str) -> bool:
     return canonicalize_name(first) == canonicalize_name(second)
 
 
-def axis_complaint(name: str, adapter: Adapter) -> Complaint | None:
-    """Say why there is no such axis, or nothing if there may be."""
+def axis_complaint(name: str, adapter: Adapter, packages: Collection[str]) -> Complaint | None:
+    """Say why there is no such axis, or nothing if there may be.
+
+    Args:
+        name: of the axis.
+        adapter: of the claim.
+        packages: those that the claim requires or is known to sweep. Any other package may be
+            swept too, unless its name looks like a mistake.
+    """
     if name in _NOT_AXES and name not in adapter.cell_axes():
         return Complaint(f"{name!r} is not an axis", _NOT_AXES[name])
     kind = axis_kind(name, adapter)
@@ -65,7 +76,39 @@ def axis_complaint(name: str, adapter: Adapter) -> Complaint | None:
         )
     if kind is AxisKind.PACKAGE and not is_distribution_name(name):
         return Complaint(f"{name!r} is neither an axis nor the name of a package")
+    if kind is AxisKind.PACKAGE and not any(same_axis(name, package) for package in packages):
+        return _stranger_complaint(name, (SHA_AXIS, PYTHON_AXIS, *adapter.cell_axes()), packages)
     return None
+
+
+def _stranger_complaint(
+    name: str, axes: Iterable[str], packages: Iterable[str]
+) -> Complaint | None:
+    """Say why the name of a package that the claim does not require is probably none."""
+    top, _, below = name.partition(".")
+    if top in _CLAIM_KEYS:
+        hint = f"Set it in the claim, or with --set {name}=VALUE."
+        return Complaint(f"{name!r} is a field of the claim, not an axis", hint if below else "")
+    # A number makes another package (cu11, cu12; flash-attn-3), but no other axis (python3).
+    others = (package for package in packages if _letters(name) != _letters(package))
+    meant = next((known for known in (*axes, *others) if _is_misspelled(name, known)), None)
+    if meant is None:
+        return None
+    return Complaint(
+        f"{name!r} is neither an axis nor a package that the claim requires",
+        f"Did you mean {meant!r}? A package that is really called {name!r} has to be named in "
+        "stack.requirements.",
+    )
+
+
+def _is_misspelled(name: str, meant: str) -> bool:
+    one, other = canonicalize_name(name), canonicalize_name(meant)
+    swapped = sorted(one) == sorted(other)
+    return swapped or SequenceMatcher(None, one, other).ratio() >= _MISSPELLED
+
+
+def _letters(name: str) -> str:
+    return "".join(mark for mark in name.lower() if mark.isalpha())
 
 
 def value_complaint(axis: str, value: Scalar, adapter: Adapter) -> Complaint | None:
@@ -99,7 +142,10 @@ def _kind_of(value: Scalar) -> str:
 
 def _cell_value_complaint(axis: str, value: Scalar, adapter: Adapter) -> Complaint | None:
     legal = adapter.cell_axes().get(axis)
-    if legal is None or any(type(value) is type(known) and value == known for known in legal):
+    if legal is None:
+        fault = adapter.cell_fault(axis, value) if isinstance(adapter, ChecksCells) else None
+        return None if fault is None else Complaint(fault)
+    if any(type(value) is type(known) and value == known for known in legal):
         return None
     for known in legal:
         if str(known) == str(value):

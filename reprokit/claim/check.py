@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pydantic import JsonValue
 
-from reprokit.adapter import Adapter, Model, OptionError, installed_adapters
+from reprokit.adapter import Adapter, ChecksModel, Model, OptionError, installed_adapters
 from reprokit.claim.draft import Draft, Surroundings
 from reprokit.claim.expectation import expectation_problems
 from reprokit.claim.model import BuiltinSource, GitSource, Provenance, Regime, StackSpec
-from reprokit.claim.paths import inside_complaint, relative_path_complaint
+from reprokit.claim.paths import file_complaint, relative_path_complaint
 from reprokit.claim.problems import Complaint, Problem, nearest, suggestion
 from reprokit.claim.repository import repository_complaint
 from reprokit.claim.requirement import (
@@ -28,10 +28,13 @@ from reprokit.errors import UsageError
 Adapters = Callable[[str], Adapter]
 
 WEIGHTS = ("hub", "synthetic")
+DTYPES = ("float32", "float16", "bfloat16")
+_SHORT_DTYPES = {
+    "fp32": "float32", "float": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16",
+}  # fmt: skip
+_MAKE_LOCK = "Commit the lock beside the claim, or leave `lock` out to resolve anew."
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
-_DTYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
-_BUILTIN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
 
 
 def claim_problems(
@@ -76,9 +79,6 @@ def _source_problems(
             yield complaint.at("source", "repo")
         if complaint := sha_complaint(source.commit):
             yield complaint.at("source", "commit")
-    elif not _BUILTIN.fullmatch(source.builtin):
-        message = f"{source.builtin!r} cannot be the name of a built-in benchmark"
-        yield Problem(("source", "builtin"), message)
     yield from _provenance_problems(source)
 
 
@@ -108,9 +108,12 @@ def _model_problems(model: Model) -> Iterator[Problem]:
     if not _MODEL_ID.fullmatch(model.id) or ".." in model.id:
         message = f"{model.id!r} is not the name of a model"
         yield Problem(("model", "id"), message, "Write owner/name, or a name.")
-    if not _DTYPE.fullmatch(model.dtype):
-        message = f"{model.dtype!r} is not the name of a data type"
-        yield Problem(("model", "dtype"), message, "For example float32 or bfloat16.")
+    if model.dtype not in DTYPES:
+        message = f"{model.dtype!r} is not a data type that can be measured"
+        word = model.dtype.lower().removeprefix("torch.")
+        yield Problem(
+            ("model", "dtype"), message, suggestion(_SHORT_DTYPES.get(word, word), DTYPES)
+        )
     if model.weights not in WEIGHTS:
         message = f"there are no weights {model.weights!r}"
         yield Problem(("model", "weights"), message, suggestion(model.weights, WEIGHTS))
@@ -129,7 +132,7 @@ def _stack_problems(stack: StackSpec, surroundings: Surroundings) -> Iterator[Pr
         ("python", stack.python, python_complaint),
         ("exclude_newer", stack.exclude_newer, exclude_newer_complaint),
         ("torch_backend", stack.torch_backend, torch_backend_complaint),
-        ("lock", stack.lock, lambda text: inside_complaint(text, surroundings.folder)),
+        ("lock", stack.lock, lambda text: file_complaint(text, surroundings.folder, _MAKE_LOCK)),
     )
     for key, text, check in checks:
         if text is not None and (complaint := check(text)):
@@ -149,10 +152,19 @@ def _adapter_problems(draft: Draft, adapter: Adapter) -> Iterator[Problem]:
             message = f"the adapter {adapter.name!r} has no arm {arm!r}"
             yield Problem(("adapter", key), message, suggestion(arm, adapter.arms()))
     try:
-        adapter.check_options(spec.options)
+        options = adapter.check_options(spec.options)
     except OptionError as error:
         yield _option_problem(error, spec.options)
+    else:
+        yield from _misfit_problems(draft.model, options, adapter)
     yield from _builtin_problems(draft, adapter)
+
+
+def _misfit_problems(
+    model: Model | None, options: Mapping[str, JsonValue], adapter: Adapter
+) -> Iterator[Problem]:
+    if isinstance(adapter, ChecksModel) and (misfit := adapter.misfit(model, options)):
+        yield Problem(misfit.path, misfit.message, misfit.hint)
 
 
 def _option_problem(error: OptionError, options: Mapping[str, JsonValue]) -> Problem:
@@ -166,11 +178,23 @@ def _option_problem(error: OptionError, options: Mapping[str, JsonValue]) -> Pro
 
 
 def _builtin_problems(draft: Draft, adapter: Adapter) -> Iterator[Problem]:
-    brings_own = adapter.builtin_source() is not None
-    if isinstance(draft.source, BuiltinSource) and not brings_own:
+    own = adapter.builtin_source()
+    if isinstance(draft.source, BuiltinSource) and own is None:
         message = f"the adapter {adapter.name!r} has no benchmark of its own"
         hint = "Name the repository that it measures: source.repo and source.commit."
         yield Problem(("source", "builtin"), message, hint)
-    if isinstance(draft.source, GitSource) and brings_own:
+    elif isinstance(draft.source, BuiltinSource) and own is not None:
+        yield from _builtin_name_problems(draft.source.builtin, (own.name, adapter.name), adapter)
+    if isinstance(draft.source, GitSource) and own is not None:
         message = f"the adapter {adapter.name!r} runs its own benchmark, not a repository"
-        yield Problem(("source", "repo"), message, "Write source: {builtin: NAME}.")
+        yield Problem(("source", "repo"), message, f"Write source: {{builtin: {own.name}}}.")
+
+
+def _builtin_name_problems(
+    name: str, known: tuple[str, ...], adapter: Adapter
+) -> Iterator[Problem]:
+    """Complain about a benchmark that is not the adapter's: another one would be measured."""
+    if name not in known:
+        message = f"the adapter {adapter.name!r} has no built-in benchmark {name!r}"
+        hint = suggestion(name, dict.fromkeys(known), label="It has")
+        yield Problem(("source", "builtin"), message, hint)

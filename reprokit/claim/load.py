@@ -35,7 +35,7 @@ class LoadedClaim:
     adapter: Adapter
 
     def lock(self) -> Path | None:
-        """Path of the committed lock, None where the claim names none. It may not exist."""
+        """Path of the committed lock, None where the claim names none."""
         named = self.claim.stack.lock
         return None if named is None else self.path.parent / named
 

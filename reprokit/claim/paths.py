@@ -37,3 +37,14 @@ def inside_complaint(text: str, folder: Path) -> Complaint | None:
     except (OSError, RuntimeError) as error:  # a loop of links, a name that is too long
         return Complaint(f"{text!r} cannot be followed: {error}")
     return None if inside else Complaint(f"{text!r} leads out of its folder by a symbolic link")
+
+
+def file_complaint(text: str, folder: Path, hint: str) -> Complaint | None:
+    """As `inside_complaint`; also asks for a file that is there."""
+    if complaint := inside_complaint(text, folder):
+        return complaint
+    path = folder / text
+    if path.is_file():
+        return None
+    what = "is not a file" if path.exists() else "does not exist"
+    return Complaint(f"{text!r} {what} beside the claim", hint)

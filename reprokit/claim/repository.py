@@ -8,7 +8,7 @@ URL, and characters that end a line of Git's credential protocol (CVE-2020-5260)
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from reprokit.claim.problems import Complaint
 
@@ -99,7 +99,7 @@ def _remote_complaint(url: str, parts: SplitResult) -> Complaint | None:
 def _path_complaint(url: str, parts: SplitResult) -> Complaint | None:
     if parts.query or parts.fragment or "?" in url or "#" in url:
         return Complaint(f"{url!r} has a query or a fragment", "Write what git clone takes.")
-    if ".." in parts.path.split("/"):
+    if _leads_out(unquote(parts.path)):  # the server sees the decoded path
         return Complaint(f"{url!r} leads out of its own path", _ALLOWED)
     if not parts.path.strip("/"):
         return Complaint(f"{url!r} names a host but no repository", _ALLOWED)
@@ -117,4 +117,10 @@ def _scp_complaint(url: str, scp: re.Match[str]) -> Complaint | None:
         return Complaint(f"{host!r} in {url!r} is not a host name", _ALLOWED)
     if path.startswith("-"):
         return Complaint(f"the path in {url!r} begins with '-'", _ALLOWED)
+    if _leads_out(path):
+        return Complaint(f"{url!r} leads out of its own path", _ALLOWED)
     return None
+
+
+def _leads_out(path: str) -> bool:
+    return ".." in path.split("/")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -45,6 +45,12 @@ def requirement_complaint(text: str) -> Complaint | None:
         hint = "A version is pinned with '=='." if single else _ONLY_NAMES
         return Complaint(f"{text!r} is not a requirement: {first}", hint)
     return None
+
+
+def required_names(lines: Iterable[str]) -> tuple[str, ...]:
+    """Name the packages of PEP 508 lines; lines that are none are passed over."""
+    stripped = (line.strip() for line in lines)
+    return tuple(Requirement(line).name for line in stripped if not requirement_complaint(line))
 
 
 def requirement_problems(lines: tuple[str, ...], *path: str) -> Iterator[Problem]:

@@ -16,13 +16,15 @@ from reprokit.claim.axes import (
 from reprokit.claim.draft import Draft
 from reprokit.claim.model import BuiltinSource, Exclusion, ExpectFlip, ExpectInvariance
 from reprokit.claim.problems import Problem, suggestion
+from reprokit.claim.requirement import required_names
 from reprokit.records import Scalar
 
 
 def sweeping_problems(draft: Draft, adapter: Adapter) -> Iterator[Problem]:
     """Complain about axes and values that cannot be, are given twice, or do not fit together."""
-    yield from _cell_problems(draft.cells or {}, adapter)
-    yield from _sweep_problems(draft.sweep or {}, adapter)
+    packages = required_names(draft.stack.requirements) if draft.stack else tuple(draft.sweep or ())
+    yield from _cell_problems(draft.cells or {}, adapter, packages)
+    yield from _sweep_problems(draft.sweep or {}, adapter, packages)
     if isinstance(draft.source, BuiltinSource) and "sha" in (draft.sweep or {}):
         message = "a built-in benchmark has no commits to sweep"
         yield Problem(("sweep", "sha"), message, "Remove the axis sha.", key=True)
@@ -33,9 +35,11 @@ def sweeping_problems(draft: Draft, adapter: Adapter) -> Iterator[Problem]:
     yield from _conclusion_problems(draft)
 
 
-def _cell_problems(cells: dict[str, tuple[Scalar, ...]], adapter: Adapter) -> Iterator[Problem]:
+def _cell_problems(
+    cells: dict[str, tuple[Scalar, ...]], adapter: Adapter, packages: tuple[str, ...]
+) -> Iterator[Problem]:
     for axis, values in cells.items():
-        if complaint := axis_complaint(axis, adapter):
+        if complaint := axis_complaint(axis, adapter, packages):
             yield complaint.at("cells", axis, key=True)
             continue
         if axis_kind(axis, adapter) is not AxisKind.CELL:
@@ -54,14 +58,16 @@ def _cell_problems(cells: dict[str, tuple[Scalar, ...]], adapter: Adapter) -> It
                 yield Problem(("cells", axis, index), f"{axis}: {value!r} is given twice")
 
 
-def _sweep_problems(sweep: dict[str, dict[str, Scalar]], adapter: Adapter) -> Iterator[Problem]:
+def _sweep_problems(
+    sweep: dict[str, dict[str, Scalar]], adapter: Adapter, packages: tuple[str, ...]
+) -> Iterator[Problem]:
     names = list(sweep)
     for position, (axis, values) in enumerate(sweep.items()):
         here = ("sweep", axis)
         twins = [other for other in names[:position] if same_axis(axis, other)]
         if twins:
             yield Problem(here, f"{axis!r} and {twins[0]!r} are the same axis", key=True)
-        if complaint := axis_complaint(axis, adapter):
+        if complaint := axis_complaint(axis, adapter, packages):
             yield complaint.at(*here, key=True)
             continue
         if not values:

@@ -9,6 +9,7 @@ import click
 from pydantic import JsonValue
 
 from reprokit.cache import CacheLayout
+from reprokit.cli.cache import require_readable
 from reprokit.cli.options import json_option
 from reprokit.envs.store import EnvironmentInfo, EnvironmentStore
 from reprokit.errors import ExitCode, UsageError
@@ -79,7 +80,9 @@ def prune_command(keys: tuple[str, ...], older_than: int | None, everything: boo
 
 
 def _store() -> EnvironmentStore:
-    return EnvironmentStore(CacheLayout.default())
+    cache = CacheLayout.default()
+    require_readable(cache)
+    return EnvironmentStore(cache)
 
 
 def _line(info: EnvironmentInfo) -> str:

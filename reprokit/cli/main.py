@@ -103,6 +103,9 @@ def _failed(error: Exception) -> ExitCode:
         case BrokenPipeError():
             # The reader of our output went away (`| head`). Nothing was decided for it.
             return ExitCode.INFRASTRUCTURE
+        case OSError():
+            _complain(_refused(error))
+            return ExitCode.INFRASTRUCTURE
         case _:
             traceback.print_exception(error)
             click.echo(
@@ -110,6 +113,16 @@ def _failed(error: Exception) -> ExitCode:
                 err=True,
             )
             return ExitCode.INFRASTRUCTURE
+
+
+def _refused(error: OSError) -> ReprokitError:
+    """Say which file or connection this machine refused; that is no bug, and no verdict."""
+    paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
+    reason = error.strerror or str(error) or type(error).__name__
+    return ReprokitError(
+        f"{' and '.join(paths)}: {reason}" if paths else reason,
+        hint="This machine refused it. Nothing was decided; what was finished before is kept.",
+    )
 
 
 def _complain(error: ReprokitError) -> None:

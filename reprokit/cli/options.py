@@ -8,7 +8,9 @@ from typing import Any, TypedDict, TypeVar
 
 import click
 
-from reprokit.pipeline import Machine, Request
+from reprokit.claim.requirement import torch_backend_complaint
+from reprokit.machine import Machine
+from reprokit.pipeline import Request
 from reprokit.plan import Design
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,6 +25,17 @@ def _apply(*decorators: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def _torch_backend(
+    ctx: click.Context,
+    param: click.Parameter,
+    value: str | None,
+) -> str | None:
+    """Hold the option to what a claim may write."""
+    if value is not None and (complaint := torch_backend_complaint(value)):
+        raise click.BadParameter(f"{complaint.message}. {complaint.hint}", ctx=ctx, param=param)
+    return value
 
 
 plan_options = _apply(
@@ -70,6 +83,7 @@ environment_options = _apply(
     click.option(
         "--torch-backend",
         metavar="NAME",
+        callback=_torch_backend,
         help="PyTorch build to prefer: auto, cpu, cu126, ... (default: the claim's).",
     ),
     click.option(

@@ -12,7 +12,7 @@ from reprokit.errors import ExitCode
 
 if TYPE_CHECKING:
     from reprokit.claim.model import Claim
-    from reprokit.pipeline import Machine
+    from reprokit.machine import Machine
     from reprokit.plan import Plan
     from reprokit.run.directory import RunDirectory
     from reprokit.stack import ReadyPoint

@@ -7,6 +7,7 @@ from typing import Unpack
 
 import click
 
+from reprokit.cli.cache import require_writable
 from reprokit.cli.display import progress_display
 from reprokit.cli.options import (
     RunOptions,
@@ -21,8 +22,8 @@ from reprokit.cli.options import (
     runs_option,
 )
 from reprokit.cli.output import show_prepared, show_verdict
+from reprokit.machine import Machine
 from reprokit.pipeline import (
-    Machine,
     open_run,
     plan_claim,
     prepare_run,
@@ -45,8 +46,10 @@ def prepare(claim_path: Path, **given: Unpack[RunOptions]) -> int:
     Everything after this needs no network.
     """
     loaded, plan = plan_claim(request_of(claim_path, given))
+    machine = machine_of(given)
+    require_writable(machine.cache)
     with progress_display(quiet=given["quiet"]) as observer:
-        directory, ready = prepare_run(loaded, plan, machine_of(given), observer)
+        directory, ready = prepare_run(loaded, plan, machine, observer)
     return show_prepared(directory, ready)
 
 
@@ -55,9 +58,10 @@ def prepare(claim_path: Path, **given: Unpack[RunOptions]) -> int:
 @quiet_option
 def run(run_path: Path, quiet: bool) -> int:
     """Make the invocations of RUN that are not finished yet; needs no network."""
-    directory = open_run(run_path)
+    directory, machine = open_run(run_path), Machine.here()
+    require_writable(machine.cache)
     with progress_display(quiet=quiet) as observer:
-        run_invocations(directory, Machine.here(), observer)
+        run_invocations(directory, machine, observer)
     click.echo(str(directory.path))
     return 0
 

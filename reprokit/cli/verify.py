@@ -7,6 +7,7 @@ from typing import Unpack
 
 import click
 
+from reprokit.cli.cache import require_writable
 from reprokit.cli.display import progress_display
 from reprokit.cli.options import (
     RunOptions,
@@ -50,6 +51,7 @@ def verify(
         loaded, plan = plan_claim(request)
         show_plan(loaded.claim, plan, machine, as_json=as_json)
         return 0
+    require_writable(machine.cache)
     with progress_display(quiet=given["quiet"]) as observer:
         step = resume_verify if resume else verify_claim
         directory, verdict = step(request, machine, observer)

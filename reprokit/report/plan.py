@@ -41,8 +41,8 @@ def _values(plan: Plan, axis: str, values: tuple[Scalar, ...]) -> str:
         return f"{shown}   (* the claim's own)"
     shown = ", ".join(map(str, values))
     if plan.design == "one-at-a-time":
-        return f"{shown}   (the claim sets none of them; departures are from the first)"
-    return f"{shown}   (the claim sets none of them)"
+        return f"{shown}   (the claim pins none of them; departures are from the first)"
+    return f"{shown}   (the claim pins none of them)"
 
 
 def _points(plan: Plan) -> Iterator[str]:

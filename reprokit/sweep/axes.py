@@ -19,6 +19,7 @@ from reprokit.claim.axes import (
 from reprokit.claim.load import LoadedClaim
 from reprokit.claim.model import BuiltinSource, Claim, GitSource
 from reprokit.claim.problems import Complaint, nearest
+from reprokit.claim.requirement import required_names
 from reprokit.claim.scalars import read_scalar
 from reprokit.errors import PlanError
 from reprokit.records import Scalar
@@ -35,13 +36,18 @@ class SweptAxis:
 
     Attributes:
         values: label to value, in the order of the sweep; never empty.
-        base: the label of the claim's own value.
+        own: the label of the claim's own value; None where the claim sets none, or none of these.
     """
 
     name: str
     kind: AxisKind
     values: dict[Scalar, Scalar]
-    base: Scalar
+    own: Scalar | None
+
+    @property
+    def base(self) -> Scalar:
+        """Label that single departures are made from: the claim's own, or else the first."""
+        return next(iter(self.values)) if self.own is None else self.own
 
 
 def resolve_axes(texts: tuple[str, ...], loaded: LoadedClaim) -> tuple[SweptAxis, ...]:
@@ -112,7 +118,8 @@ def _canonical(request: AxisRequest, known: tuple[str, ...]) -> AxisRequest:
 
 def _resolve(request: AxisRequest, claim: Claim, adapter: Adapter) -> SweptAxis:
     axis = request.name
-    if complaint := axis_complaint(axis, adapter):
+    packages = (*required_names(claim.stack.requirements), *claim.sweep)
+    if complaint := axis_complaint(axis, adapter, packages):
         raise _error(complaint)
     kind = axis_kind(axis, adapter)
     if kind is AxisKind.SHA and isinstance(claim.source, BuiltinSource):
@@ -127,8 +134,7 @@ def _resolve(request: AxisRequest, claim: Claim, adapter: Adapter) -> SweptAxis:
         values = given
     else:
         values = _read_values(axis, kind, request.values, given, adapter)
-    base = base_label(axis, kind, values, claim)
-    return SweptAxis(axis, kind, values, next(iter(values)) if base is None else base)
+    return SweptAxis(axis, kind, values, own=base_label(axis, kind, values, claim))
 
 
 def _read_values(

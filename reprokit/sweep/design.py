@@ -66,7 +66,7 @@ def make_plan(
         design=design,
         seed=seed,
         axes={axis.name: tuple(axis.values) for axis in axes},
-        base={axis.name: axis.base for axis in axes},
+        base={axis.name: axis.own for axis in axes if axis.own is not None},
         points=tuple({pair.point.id: pair.point for pair in kept}.values()),
         cells=tuple({pair.cell.id: pair.cell for pair in kept}.values()),
         setup=setup,

@@ -9,6 +9,8 @@ import pytest
 
 from reprokit.adapter import (
     Adapter,
+    ChecksCells,
+    ChecksModel,
     Command,
     Invocation,
     Model,
@@ -74,6 +76,24 @@ def test_it_is_an_adapter_with_a_name_a_title_and_two_arms(adapter: Adapter) -> 
     assert adapter.title
     assert len(set(adapter.arms())) == len(adapter.arms()) >= 2
     assert set(adapter.cell_axes()) <= CELL_AXES
+
+
+def test_every_value_that_an_axis_lists_has_no_fault(adapter: Adapter) -> None:
+    for axis, legal in adapter.cell_axes().items():
+        if isinstance(adapter, ChecksCells):
+            assert [adapter.cell_fault(axis, value) for value in legal or ()] == [None] * len(
+                legal or ()
+            )
+            assert adapter.cell_fault(axis, -1)
+            assert adapter.cell_fault(axis, -1) == adapter.cell_fault(axis, -1)
+
+
+def test_a_misfit_lies_in_the_claim_and_nothing_fails_for_it(adapter: Adapter) -> None:
+    options = adapter.check_options({})
+    if isinstance(adapter, ChecksModel):
+        assert adapter.misfit(Model(id="tiny-llama", weights="synthetic"), options) is None
+        misfit = adapter.misfit(None, options)
+        assert misfit is None or misfit.path[0] in {"model", "adapter"}
 
 
 def test_options_are_filled_in_once_and_for_all(adapter: Adapter) -> None:

@@ -80,7 +80,7 @@ class FakeAdapter:
 def fake_adapters(name: str) -> FakeAdapter:
     """Find `fake`, and `builtin`, which brings its own benchmark."""
     if name == "builtin":
-        return FakeAdapter(name, builtin=Path(__file__).parent)
+        return FakeAdapter(name, builtin=Path(__file__).parent / "harness")
     if name != "fake":
         raise UsageError(f"there is no adapter {name!r} here", hint="Installed: fake.")
     return FakeAdapter(name)

@@ -54,7 +54,10 @@ class Slot:
 
 @dataclass
 class Case:
-    """A claim with its sweep; `behaviour` gives each iteration's value or status."""
+    """A claim with its sweep; `behaviour` gives each iteration's value or status.
+
+    `fallback` is the proof of iterations that fell back; None leaves them without evidence.
+    """
 
     expect: dict[str, Any]
     behaviour: Behaviour
@@ -71,6 +74,7 @@ class Case:
     arms: dict[Arm, str] = field(
         default_factory=lambda: {Arm.BASELINE: "eager", Arm.SUBJECT: "compiled"}
     )
+    fallback: CompileDecision | None = CompileDecision.FELL_BACK
     keep: Callable[[Mapping[str, Scalar]], bool] = lambda axes: True
 
     @property
@@ -165,8 +169,12 @@ class Case:
         )
         outcome = self.behaviour(slot)
         ok = not isinstance(outcome, RowStatus)
-        decision = CompileDecision.COMPILED if ok else CompileDecision.UNKNOWN
-        proof = CompileEvidence(decision=decision, reason="seen")
+        decision: CompileDecision | None = CompileDecision.UNKNOWN
+        if ok:
+            decision = CompileDecision.COMPILED
+        elif outcome is RowStatus.SILENT_FALLBACK:
+            decision = self.fallback
+        proof = CompileEvidence(decision=decision, reason="seen") if decision else None
         inner = self.expect.get("of", self.expect)
         return Row(
             id=row_id,

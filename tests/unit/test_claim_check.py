@@ -52,6 +52,12 @@ VALID = {
     ),
     "swept cells": changed(f"triton: {TRITON}", "token_len: [1, 8]"),
     "labelled versions": changed(TRITON, '{old: "3.3.1", new: "3.6.0"}'),
+    "builtin by the adapter's name": BUILTIN.replace("{builtin: harness}", "{builtin: builtin}"),
+    "package with a dot": changed("triton:", "zope.interface:"),
+    "package like another one": changed("numpy]", "flash-attn, cublas-cu11]").replace(
+        f"triton: {TRITON}", f"flash-attn-3: {TRITON}\n  cublas-cu12: {TRITON}"
+    ),
+    "package named as a field": changed("numpy]", "schema]").replace("triton:", "schema:"),
     "synthetic model": CLAIM + "model: {id: stories15M, weights: synthetic}\n",
     "hub model": CLAIM + f"model: {{id: a/b, revision: {COMMIT}, dtype: bfloat16}}\n",
     "cpu": CLAIM + "regime: {device: cpu, batch: 1}\n",
@@ -60,6 +66,8 @@ VALID = {
 
 @pytest.mark.parametrize("text", VALID.values(), ids=VALID.keys())
 def test_valid_claims_are_accepted(tmp_path: Path, text: str) -> None:
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "small.txt").touch()
     assert load_text(tmp_path, text).claim.id == "small"
 
 
@@ -117,6 +125,28 @@ WRONG = {
     "weights": (CLAIM + "model: {id: a, weights: random}\n", "model.weights", "no weights"),
     "revision": (CLAIM + "model: {id: a, revision: main}\n", "model.revision", "not the full SHA"),
     "dtype": (CLAIM + "model: {id: a, dtype: 'a b'}\n", "model.dtype", "data type"),
+    "lock that is not there": (
+        changed(STACK, "  lock: locks/none.txt\n"), "stack.lock", "does not exist",
+    ),
+    "lock that is a folder": (changed(STACK, "  lock: ./..x\n"), "stack.lock", "is not a file"),
+    "another builtin": (
+        BUILTIN.replace("{builtin: harness}", "{builtin: harnes}"),
+        "source.builtin",
+        "no built-in benchmark 'harnes'",
+    ),
+    "sweep field": (changed("triton:", "title:"), "sweep.title", "a field of the claim"),
+    "sweep field below": (
+        changed("triton:", "protocol.samples:"), "samples", "a field of the claim",
+    ),
+    "sweep protocol": (changed("triton:", "warmup:"), "sweep.warmup", "not an axis"),
+    "sweep misspelled package": (
+        changed("triton:", "nummpy:"), "sweep.nummpy", "nor a package that the claim requires",
+    ),
+    "sweep swapped letters": (changed("triton:", "torhc:"), "sweep.torhc", "neither an axis"),
+    "sweep misspelled axis": (changed("triton:", "pythn:"), "sweep.pythn", "neither an axis"),
+    "sweep axis with a number": (changed("triton:", "python3:"), "python3", "neither an axis"),
+    "sweep axis in capitals": (changed("  sha:", "  SHA:"), "sweep.SHA", "neither an axis"),
+    "sweep axis with a dash": (changed("triton:", "token-len:"), "token-len", "neither an axis"),
     "requirement": (changed("numpy]", '"-r x"]'), "stack.requirements[1]", "an option"),
     "twice": (changed("numpy]", "Torch]"), "stack.requirements[1]", "required twice"),
     "twice by dash": (
@@ -196,6 +226,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("text", "path", "words"), WRONG.values(), ids=WRONG.keys())
 def test_what_does_not_fit_is_told(tmp_path: Path, text: str, path: str, words: str) -> None:
+    (tmp_path / "..x").mkdir()
     with pytest.raises(InvalidClaimError) as raised:
         load_text(tmp_path, text)
     (only,) = raised.value.problems
@@ -221,4 +252,31 @@ def test_a_lock_may_not_leave_the_folder_of_its_claim(tmp_path: Path) -> None:
     with pytest.raises(InvalidClaimError, match="symbolic link"):
         load_text(folder, text)
     (folder / "locks").unlink()
+    (folder / "locks").mkdir()
+    (folder / "locks" / "x.txt").touch()
     assert load_text(folder, text).lock() == folder / "locks" / "x.txt"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        (CLAIM + "model: {id: a, dtype: bf16}\n", "bfloat16"),
+        (CLAIM + "model: {id: a, dtype: torch.half}\n", "float16"),
+        (CLAIM + "model: {id: a, dtype: FP32}\n", "float32"),
+        (changed("triton:", "nump:"), "numpy"),
+        (changed("triton:", "phases:"), "phase"),
+        (BUILTIN.replace("{builtin: harness}", "{builtin: hraness}"), "harness"),
+    ],
+)
+def test_what_was_meant_is_suggested(tmp_path: Path, text: str, meant: str) -> None:
+    with pytest.raises(InvalidClaimError) as raised:
+        load_text(tmp_path, text)
+    (only,) = raised.value.problems
+    assert f"Did you mean {meant!r}?" in only.hint
+
+
+def test_what_was_set_on_the_command_line_is_told_there(tmp_path: Path) -> None:
+    with pytest.raises(InvalidClaimError) as raised:
+        load_text(tmp_path, CLAIM, overrides=("stack.lock=none.txt",))
+    (only,) = raised.value.problems
+    assert only.place == "--set stack.lock=none.txt"

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from gpt_fast_files import NEW_SCRIPT, OLD_SCRIPT, checkout, invocation, setup
+from pydantic import JsonValue
 
 from adapters.gpt_fast import ADAPTER
+from adapters.gpt_fast.adapter import GptFast
 from adapters.gpt_fast.generate_source import read_generate_source
 from reprokit.adapter import Model, OptionError
 from reprokit.errors import UsageError
-from reprokit.records import Arm
+from reprokit.records import Arm, Scalar
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,9 @@ from reprokit.records import Arm
         ({"max_new_tokens": 1}, "max_new_tokens"),
         ({"max_new_tokens": True}, "max_new_tokens"),
         ({"max_new_tokens": "200"}, "max_new_tokens"),
+        ({"max_new_tokens": 1_000_001}, "max_new_tokens"),
+        ({"batch_size": 10**30}, "batch_size"),
+        ({"prompt": "é" * 50_001}, "prompt"),
         ({"top_k": 0}, "top_k"),
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
@@ -38,6 +43,35 @@ def test_a_wrong_option_is_refused_where_it_stands(options: dict[str, Any], wher
     with pytest.raises(OptionError) as caught:
         ADAPTER.check_options(options)
     assert caught.value.path == ("options", where)
+
+
+def test_the_largest_that_can_be_asked_for() -> None:
+    options: dict[str, JsonValue] = {
+        "max_new_tokens": 1_000_000,
+        "batch_size": 1_000_000,
+        "prompt": "é" * 50_000,
+    }
+    assert ADAPTER.check_options(options).items() >= options.items()
+
+
+@pytest.mark.parametrize("value", [0, -1, 1_000_001, 1.0, True, "8", "abc"])
+def test_a_batch_that_cannot_be_asked_for_is_refused_before_a_run(value: Scalar) -> None:
+    assert GptFast().cell_fault("batch", 8) is None
+    fault = GptFast().cell_fault("batch", value)
+    assert fault is not None
+    assert repr(value) in fault
+
+
+def test_model_and_checkpoint_fit_together_or_the_claim_says_where_not() -> None:
+    own = ADAPTER.check_options({"checkpoint": "/models/7B/model.pth"})
+    hub, random = Model(id="a/7B"), Model(id="a/7B", weights="synthetic")
+    assert GptFast().misfit(hub, own) is None
+    assert GptFast().misfit(hub, ADAPTER.check_options({})) is None
+    assert GptFast().misfit(random, ADAPTER.check_options({})) is None
+    both, none = GptFast().misfit(random, own), GptFast().misfit(None, own)
+    assert both is not None
+    assert none is not None
+    assert (both.path, none.path) == (("adapter", "options", "checkpoint"), ("model",))
 
 
 def test_an_unknown_option_comes_with_the_known_ones() -> None:

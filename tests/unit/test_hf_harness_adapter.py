@@ -12,8 +12,12 @@ from adapters.hf_harness import ADAPTER
 from adapters.hf_harness.adapter import make_spec
 from adapters.hf_harness.options import CACHES, DTYPES, MODES, PHASES
 from reprokit.adapter import Invocation, Model, OptionError, PointContext, Reading, Setup
-from reprokit.errors import UsageError
+from reprokit.claim.load import load_claim
+from reprokit.errors import ClaimError, PlanError, UsageError
 from reprokit.records import Arm, CompileDecision, RowStatus
+from reprokit.sweep import make_plan
+
+QUICKSTART = Path(__file__).parents[2] / "claims" / "quickstart.yaml"
 
 
 def setup(**options: Any) -> Setup:
@@ -85,6 +89,7 @@ def test_both_sides_know_the_same_values() -> None:
         ({"prompt_len": 1.5}, "prompt_len"),
         ({"batch": None}, "batch"),
         ({"threads": 0}, "threads"),
+        ({"token_len": 1_000_001}, "token_len"),
     ],
 )
 def test_a_wrong_option_is_refused_where_it_stands(options: dict[str, Any], where: str) -> None:
@@ -118,6 +123,50 @@ def test_a_compile_mode_is_the_subjects_only(tmp_path: Path) -> None:
 def test_a_cell_that_cannot_be_measured_is_refused(tmp_path: Path, cell: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(cell))):
         ADAPTER.command(setup(), point(), invocation(tmp_path, **cell))
+
+
+@pytest.mark.parametrize("value", ["-64", "'64'", "64.5", "true", "abc", "1000001"])
+def test_a_cell_that_cannot_be_measured_is_refused_when_the_claim_is_loaded(
+    tmp_path: Path, value: str
+) -> None:
+    text = QUICKSTART.read_text(encoding="utf-8")
+    assert "token_len: [64]" in text
+    claim = tmp_path / "claim.yaml"
+    claim.write_text(text.replace("token_len: [64]", f"token_len: [64, {value}]"))
+    line = text[: text.index("token_len: [64]")].count("\n") + 1
+    with pytest.raises(ClaimError, match=rf"claim.yaml:{line}:19: token_len"):
+        load_claim(claim)
+    with pytest.raises(PlanError, match="--sweep token_len: "):
+        make_plan(load_claim(QUICKSTART), sweeps=(f"token_len=64,{value}",))
+    with pytest.raises(PlanError, match="--sweep batch: "):
+        make_plan(load_claim(QUICKSTART), sweeps=(f"batch={value}",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("model: {id: tiny-llama, dtype: float32, weights: synthetic}", "model: null", "synthetic"),
+        ("{builtin: internal_harness}", "{builtin: internl_harness}", "'internal_harness'"),
+        ("dtype: float32", "dtype: bf16", "'bfloat16'"),
+        ('transformers: ["4.57.6"', 'transfomers: ["4.57.6"', "'transformers'"),
+    ],
+)
+def test_a_claim_that_can_never_be_measured_is_an_error_with_advice(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    text = QUICKSTART.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    claim = tmp_path / "claim.yaml"
+    claim.write_text(text.replace(old, new))
+    line = text[: text.index(old)].count("\n") + 1
+    with pytest.raises(ClaimError, match=rf"claim.yaml:{line}:\d+: ") as raised:
+        load_claim(claim)
+    assert words in raised.value.hint
+
+
+def test_weights_of_the_hub_can_be_planned(tmp_path: Path) -> None:
+    loaded = load_claim(QUICKSTART, overrides=("model.weights=hub",))
+    assert make_plan(loaded, sweeps=()).setup.model == Model(id="tiny-llama")
 
 
 def test_the_command_is_the_harness_by_path_with_the_spec_inline(tmp_path: Path) -> None:
