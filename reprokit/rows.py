@@ -4,11 +4,12 @@ What decides a row's status, in this order:
 
 1. the point was not prepared or failed: `environment_failed`, or `not_run`;
 2. the invocation has no `exit.json`: `not_run`; the adapter made no command: `unsupported`;
-3. the source shows that the commit cannot do what is asked: `unsupported`;
-4. the samples contradict the plan (too many, one twice): `wrong_output`, all of them;
-5. a sample is missing: how the process ended (`timeout`, `killed`, `oom`, `crash`), and
+3. its logs are gone or are not what was written: `contaminated`;
+4. the source shows that the commit cannot do what is asked: `unsupported`;
+5. the samples contradict the plan (too many, one twice): `wrong_output`, all of them;
+6. a sample is missing: how the process ended (`timeout`, `killed`, `oom`, `crash`), and
    `fall_through` for a process that exited well without it;
-6. a sample is there: its own status, lowered by the gates of `run/proof.py`. Samples that were
+7. a sample is there: its own status, lowered by the gates of `run/proof.py`. Samples that were
    reported before a process ended badly keep their status and the label `died_later`, because the
    missing ones bear the failure. When none is missing all of them bear it: a claim cannot rest on
    a process that died.
@@ -28,11 +29,20 @@ from reprokit.adapter import Adapter, Reading, Sample
 from reprokit.errors import DamagedRunError, RunError
 from reprokit.failure import is_out_of_memory, make_failure, read_failure
 from reprokit.plan import Plan, PlannedInvocation
+from reprokit.process.launch import Exit
 from reprokit.records import Arm, Evidence, Failure, Row, RowStatus
 from reprokit.run.atomic import write_atomic
 from reprokit.run.directory import RunDirectory
 from reprokit.run.ending import Finding, bad_end
-from reprokit.run.invocation import identity, invocation_record, point_context, read_spec
+from reprokit.run.invocation import (
+    InvocationSpec,
+    identity,
+    invocation_record,
+    point_context,
+    read_spec,
+    refuse_strangers,
+)
+from reprokit.run.logs import spoiled
 from reprokit.run.proof import (
     DEVICE_UNREPORTED,
     OUTPUT_UNCHECKED,
@@ -54,7 +64,7 @@ def collect_rows(
     Raises:
         DamagedRunError: files contradict the plan, or the rows would not be those planned.
     """
-    _refuse_strangers(plan, run)
+    refuse_strangers(run)
     rows = [
         row for planned in plan.invocations for row in _rows(plan, planned, ready, adapter, run)
     ]
@@ -98,18 +108,6 @@ def _row(line: bytes, where: str) -> Row:
         raise DamagedRunError(f"{where}: {field}: {first['msg']}") from error
 
 
-def _refuse_strangers(plan: Plan, run: RunDirectory) -> None:
-    """Refuse directories of invocations that nobody planned."""
-    planned = {planned.id for planned in plan.invocations}
-    folder = run.path / "invocations"
-    there = folder.iterdir() if folder.is_dir() else ()
-    strangers = sorted(
-        path.name for path in there if path.name.partition(".interrupted-")[0] not in planned
-    )
-    if strangers:
-        raise DamagedRunError(f"{folder / strangers[0]} is not in the plan of this run")
-
-
 def _rows(
     plan: Plan,
     planned: PlannedInvocation,
@@ -127,16 +125,26 @@ def _rows(
         failure = make_failure(None, point.failed_detail or point.failed)
         return _without_samples(plan, planned, finding, failure)
     spec = read_spec(run, planned, identity(plan, planned, point))
-    if spec is not None and spec.refused is not None:
-        reason = f"no_command: {spec.refused}"
-        return _without_samples(plan, planned, Finding(RowStatus.UNSUPPORTED, reason), None)
-    if run.exit(planned.id) is None:
-        words = "never_started" if spec is None else "interrupted: resume the run to make it again"
-        return _without_samples(plan, planned, Finding(RowStatus.NOT_RUN, words), None)
-    if spec is None:
-        raise DamagedRunError(f"{run.invocation(planned.id)}: it has exit.json and no spec.json")
-    made = _read(plan, planned, point, adapter, run)
+    found = run.exit(planned.id)
+    if spec is None or found is None:
+        return _without_samples(plan, planned, _unfinished(spec, found), None)
+    spoilt = spoiled(run.invocation(planned.id), found)
+    if spoilt is not None:
+        return _without_samples(plan, planned, spoilt, None)
+    made = _read(plan, planned, point, adapter, run, found)
     return [made.row(iteration, spec.unsupported) for iteration in range(plan.setup.samples)]
+
+
+def _unfinished(spec: InvocationSpec | None, found: Exit | None) -> Finding:
+    """Say why there is nothing to read: one of the two records is not there."""
+    if found is not None:
+        reason = "files_removed: spec.json is gone, so nothing says what was measured"
+        return Finding(RowStatus.CONTAMINATED, reason)
+    if spec is None:
+        return Finding(RowStatus.NOT_RUN, "never_started")
+    if spec.refused is not None:
+        return Finding(RowStatus.UNSUPPORTED, f"no_command: {spec.refused}")
+    return Finding(RowStatus.NOT_RUN, "interrupted: resume the run to make it again")
 
 
 def _without_samples(
@@ -241,9 +249,8 @@ def _read(
     point: ReadyPoint,
     adapter: Adapter,
     run: RunDirectory,
+    found: Exit,
 ) -> _Made:
-    found = run.exit(planned.id)
-    assert found is not None
     context = point_context(point, adapter)
     reading = adapter.read(plan.setup, context, invocation_record(plan, planned, run))
     logged = _logged(reading, run, planned, Path(context.source))

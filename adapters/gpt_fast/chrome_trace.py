@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+import io
 import json
 import re
 from collections import Counter
@@ -21,6 +22,7 @@ from typing import TextIO
 
 from pydantic import JsonValue
 
+from reprokit.evidence import open_evidence
 from reprokit.records import CompileDecision, CompileEvidence
 
 CHUNK = 1 << 20
@@ -79,9 +81,14 @@ def read_trace(path: Path) -> Trace:
     trace = Trace()
     marks = _Marks()
     try:
-        trace.size, trace.sha256 = path.stat().st_size, _sha256(path)
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            for event in _events(stream):
+        with (
+            open_evidence(path) as stream,
+            io.TextIOWrapper(stream, encoding="utf-8", errors="replace") as text,
+        ):
+            trace.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            trace.size = stream.tell()
+            stream.seek(0)
+            for event in _events(text):
                 trace.events += 1
                 _count(trace, marks, event)
     except FileNotFoundError:
@@ -213,8 +220,3 @@ def _find_events(stream: TextIO) -> tuple[str, int]:
     if found is None:
         raise ValueError("it has no traceEvents")
     return text, found.end()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

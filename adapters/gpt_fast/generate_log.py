@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from reprokit.evidence import open_evidence
+
 LONGEST_LINE = 64 * 1024
 
 _NUMBER = r"(\d{1,12}\.\d{2})"
@@ -71,7 +73,7 @@ def read_log(path: Path, *, asked: int) -> GenerateLog:
     Never raises for what is in the file.
     """
     try:
-        with path.open("rb") as stream:
+        with open_evidence(path) as stream:
             return _Reader(asked).read(stream)
     except OSError as error:
         return GenerateLog(problem=f"{path.name} cannot be read: {error.strerror}")

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from reprokit.adapter import Reading, Sample
+from reprokit.evidence import open_evidence
 from reprokit.records import (
     Cause,
     CompileDecision,
@@ -102,7 +103,7 @@ def _read(path: Path) -> tuple[list[_Record], str | None]:
     """Return the records up to the first damaged line, and what is wrong with that one."""
     records: list[_Record] = []
     try:
-        with path.open("rb") as stream:
+        with open_evidence(path) as stream:
             number = 0
             while line := stream.readline(LONGEST_LINE):
                 number += 1

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
+from reprokit.evidence import open_evidence
 from reprokit.failure.fingerprint import fingerprint, portable, portable_text
 from reprokit.failure.traceback import (
     DEATH,
@@ -46,9 +47,12 @@ def read_failure(log: Path, *, relative_to: Path, source: Path | None = None) ->
         log: any bytes, any size.
         relative_to: the run directory, to name the log in.
         source: the checkout; frames inside it are named relative to it.
+
+    Raises:
+        OSError: what is there is no regular file, or may not be read.
     """
     try:
-        with log.open("rb") as file:
+        with open_evidence(log) as file:
             found = _read(_Log(file), source)
     except FileNotFoundError:
         return None

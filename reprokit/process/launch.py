@@ -1,34 +1,42 @@
-"""Run one benchmark under its supervisor, and end what a killed run left behind.
+"""Run one benchmark under its supervisor.
 
 The supervisor (`supervisor.py`) is a process of its own because whoever watches a benchmark must
-outlive a killed reprokit for as long as it takes to kill the benchmark too.
+outlive a killed reprokit for as long as it takes to kill the benchmark too. It is no protection
+against the benchmark itself, which may stop or kill it; that ends as a result like any other.
 """
 
 from __future__ import annotations
 
-import secrets
+import os
+import select
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
-import psutil
 from pydantic import Field, ValidationError
 
 from reprokit.errors import DamagedRunError, RunError
+from reprokit.evidence import NotAFileError, read_evidence
 from reprokit.process import supervisor as script
+from reprokit.process.lease import STALE_S, TOKEN, Lease
+from reprokit.process.orphans import adopting
 from reprokit.records import Record
 
 STDOUT, STDERR, EXIT = "stdout.log", "stderr.log", "exit.json"
-LEASE = "supervisor.json"
-"""Says which supervisor writes in a directory; only there while it does."""
 
-TOKEN = "REPROKIT_INVOCATION"  # noqa: S105 - the name of a variable
-"""Variable of the benchmark with which its processes are found again, wherever they went."""
+OVERDUE_S = script.LINGER_S + script.KILL_S + 60.0
+"""Time after timeout and grace in which a supervisor kills, and writes slow logs to the disk."""
 
-STALE_S = script.KILL_S + 5.0
-_CLOCK_SLACK_S = 5.0
+_LARGEST_EXIT = 1 << 16
+_LONGEST_SLEEP_S = 86_400.0
+
+
+_Unwatched = Literal["supervisor_died", "supervisor_stalled"]
 
 
 class ProcessSpec(Record):
@@ -60,7 +68,9 @@ class Exit(Record):
     Attributes:
         returncode: exit code, None for an end by signal or where there was no process.
         signal: name of the signal that ended it ("SIGSEGV").
-        stopped_by: why the supervisor stopped it; None when it ended by itself.
+        stopped_by: why it was stopped; None when it ended by itself. `supervisor_died` and
+            `supervisor_stalled` are reprokit's own words about a supervisor that said nothing:
+            what only that could know is null or 0 then.
         spawn_error: the system's words when the command could not be started.
         wall_s: from just before the start to the end of the process itself.
         leftovers: processes of it that outlived it and had to be killed.
@@ -72,7 +82,7 @@ class Exit(Record):
     schema_: Annotated[Literal["reprokit/exit/v1"], Field(alias="schema")]
     returncode: int | None
     signal: str | None
-    stopped_by: Literal["timeout", "log_limit"] | None
+    stopped_by: Literal["timeout", "log_limit"] | _Unwatched | None
     spawn_error: str | None
     wall_s: float
     user_s: float
@@ -102,86 +112,152 @@ class Exit(Record):
         return "ok" if self.returncode == 0 else f"exit {self.returncode}"
 
 
-class _Lease(Record):
-    pid: int
-    created: float
-    boot: str
-    token: str
-
-
 def supervise(spec: ProcessSpec) -> Exit:
     """Run a process to its end and return how it ended; nothing of it is left afterwards.
 
-    On Ctrl-C the whole tree is killed before `KeyboardInterrupt` is raised, and there is no
-    exit.json then.
+    The supervisor has written the same to exit.json, unless the benchmark prevented that by what
+    it did to its supervisor or its directory. On Ctrl-C the whole tree is killed before
+    `KeyboardInterrupt` is raised, and there is no exit.json then.
 
     Raises:
-        RunError: no exit.json could be written (disk full, supervisor killed).
+        RunError: the machine is at fault: disk full, directory not writable, processes that
+            cannot be killed.
+        OSError: the directory cannot be written.
     """
     directory = Path(spec.directory)
-    token = secrets.token_hex(8)  # of constant length: the size of the environment matters to time
-    process = subprocess.Popen(
+    begun = time.monotonic()
+    with adopting() as orphans:
+        process = _start()
+        lease = Lease.of(process.pid)
+        in_time = True
+        try:
+            # Before the spec is sent nothing runs yet, so no process is ever without its lease.
+            lease.write(directory)
+            _send(process, spec.model_copy(update={"env": {**spec.env, TOKEN: lease.token}}))
+            in_time = _ended(process, spec.timeout_s + spec.grace_s + OVERDUE_S)
+        finally:
+            said, complaint = _stop(process)
+            if process.returncode != 0:
+                lease.end_marked()
+            left = orphans.end()
+    lease.remove(directory)
+    if not in_time:
+        return _unwatched(directory, "supervisor_stalled", begun, left)
+    code = process.returncode
+    if code in {0, script.CANNOT_WRITE} and (found := _facts(said)) is not None:
+        return found
+    if code < 0 or code in {0, script.STOPPED}:
+        return _unwatched(directory, "supervisor_died", begun, left)
+    raise _fault(directory, code, complaint)
+
+
+def _unwatched(directory: Path, why: _Unwatched, begun: float, leftovers: int) -> Exit:
+    """Say how an invocation ended whose supervisor did not come to say it."""
+    wall_s = time.monotonic() - begun
+    started = datetime.now(UTC) - timedelta(seconds=wall_s)
+    facts = {
+        "schema": script.EXIT_SCHEMA, "returncode": None, "signal": None, "stopped_by": why,
+        "spawn_error": None, "wall_s": wall_s, "user_s": 0.0, "system_s": 0.0, "max_rss_bytes": 0,
+        "leftovers": leftovers, "unkillable": 0,
+        "started": started.isoformat(timespec="milliseconds"),
+        "monotonic_start_s": begun, "boot_id": script.boot_id(),
+        "stdout_bytes": _size(directory / STDOUT), "stderr_bytes": _size(directory / STDERR),
+    }  # fmt: skip
+    return Exit.model_validate(facts)
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """Start a supervisor that waits for its spec."""
+    return subprocess.Popen(
         [sys.executable, "-I", "-S", script.__file__],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         cwd="/", start_new_session=True,
     )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stderr is not None
-    try:
-        # Before the spec is sent nothing runs yet, so no process is ever without its lease.
-        _write_lease(directory, process.pid, token)
-        order = spec.model_copy(update={"env": {**spec.env, TOKEN: token}})
-        _send(process, order)
-        complaint = process.stderr.read().decode(errors="replace").strip()
-    finally:
-        # The end of this pipe is the order to kill everything; a no-op when it has ended already.
-        process.stdin.close()
-        process.wait()
-        process.stderr.close()
-    if process.returncode != 0:
-        raise _no_exit(directory, process.returncode, complaint)
-    (directory / LEASE).unlink()
-    found = read_exit(directory)
-    if found is None:
-        raise RunError(f"{directory}: the supervisor ended well and there is no {EXIT}")
-    return found
 
 
 def _send(process: subprocess.Popen[bytes], spec: ProcessSpec) -> None:
     assert process.stdin is not None
-    try:
+    with suppress(BrokenPipeError):  # it has died; its exit code says more than this
         process.stdin.write(spec.model_dump_json().encode() + b"\n")
         process.stdin.flush()
-    except BrokenPipeError:
-        return  # it has died; its exit code says more than this
 
 
-def _write_lease(directory: Path, pid: int, token: str) -> None:
-    lease = _Lease(pid=pid, created=psutil.Process(pid).create_time(), boot=_boot(), token=token)
-    (directory / LEASE).write_text(lease.model_dump_json() + "\n", encoding="utf-8")
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Sleep until a process has ended, or for so long; tell whether it has."""
+    try:
+        # Popen.wait looks again and again while it waits, which would disturb the measurement.
+        handle = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # no Linux, or an old one
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=seconds)
+        return process.poll() is not None
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        deadline = time.monotonic() + seconds
+        while process.poll() is None and (left := deadline - time.monotonic()) > 0:
+            poll.poll(min(left, _LONGEST_SLEEP_S) * 1000)
+        return process.poll() is not None
+    finally:
+        os.close(handle)
 
 
-def _no_exit(directory: Path, code: int, complaint: str) -> RunError:
-    """Say why there is no exit.json, after killing what the supervisor may have left."""
-    end_stale(directory)
+def _stop(process: subprocess.Popen[bytes]) -> tuple[bytes, str]:
+    """Have the supervisor kill everything and end, or kill it; return what it said.
+
+    Does nothing to one that has ended already.
+
+    Raises:
+        RunError: it survives SIGKILL.
+    """
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):
+        process.stdin.close()  # the order to kill everything
+    process.send_signal(signal.SIGCONT)  # a benchmark may have stopped it
+    if not _ended(process, STALE_S):
+        process.kill()
+        if not _ended(process, STALE_S):
+            raise RunError(f"the supervisor {process.pid} survives SIGKILL")
+    return _drain(process.stdout), _drain(process.stderr).decode(errors="replace").strip()
+
+
+def _drain(stream: IO[bytes] | None) -> bytes:
+    """Read what lies in a pipe and close it; whoever else may hold it open is not waited for."""
+    assert stream is not None
+    with stream:
+        os.set_blocking(stream.fileno(), False)
+        try:
+            return os.read(stream.fileno(), _LARGEST_EXIT)
+        except BlockingIOError:
+            return b""
+
+
+def _facts(said: bytes) -> Exit | None:
+    """Read the last line that a supervisor said; None when it is no result."""
+    try:
+        return Exit.model_validate_json(said.rstrip().rpartition(b"\n")[2])
+    except ValidationError:
+        return None
+
+
+def _fault(directory: Path, code: int, complaint: str) -> RunError:
+    """Say why a supervisor gave up."""
+    again = "Resume the run; the invocation will be made again."
+    because = f": {complaint}" if complaint else ""
     if code == script.DISK_FULL:
-        return RunError(
-            f"the disk that holds {directory} is full" + (f" ({complaint})" if complaint else ""),
-            hint="Free some space and resume the run; the invocation will be made again.",
-        )
+        what = f"the disk that holds {directory} is full{because}"
+        return RunError(what, hint=f"Free some space. {again}")
     if code == script.CANNOT_WRITE:
-        return RunError(f"cannot write in {directory}: {complaint}")
-    if code == script.STOPPED:
-        return RunError(
-            f"{directory}: stopped from outside, by a signal to the supervisor",
-            hint="Resume the run; the invocation will be made again.",
-        )
-    end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return RunError(
-        f"the supervisor of {directory} ended with {end} and wrote no {EXIT}"
-        + (f": {complaint}" if complaint else ""),
-        hint="Resume the run; the invocation will be made again.",
-    )
+        return RunError(f"cannot write in {directory}{because}")
+    what = f"the supervisor of {directory} ended with exit code {code} and no result{because}"
+    return RunError(what, hint=again)
+
+
+def _size(log: Path) -> int:
+    try:
+        return log.lstat().st_size
+    except OSError:
+        return 0
 
 
 def read_exit(directory: Path) -> Exit | None:
@@ -192,88 +268,12 @@ def read_exit(directory: Path) -> Exit | None:
     """
     path = directory / EXIT
     try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    try:
-        return Exit.model_validate_json(text)
+        return Exit.model_validate_json(read_evidence(path, limit=_LARGEST_EXIT))
+    except (FileNotFoundError, NotADirectoryError, NotAFileError):
+        return None  # a supervisor writes files; a link or a directory is the benchmark's
+    except OSError as error:
+        raise DamagedRunError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
         raise DamagedRunError(f"{path}: {where}: {first['msg']}") from error
-
-
-def end_stale(directory: Path) -> None:
-    """End the supervisor and every process that a killed run left behind for a directory.
-
-    Does nothing when the machine was started anew since, or when it is another machine: then the
-    process ids mean nothing here.
-    """
-    try:
-        lease = _Lease.model_validate_json((directory / LEASE).read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return  # killed before the lease was whole: then nothing had been started
-    if lease.boot != _boot():
-        return
-    holder = _holder(lease)
-    if holder is not None:
-        _end(holder)
-    _kill_marked(f"{TOKEN}={lease.token}")
-
-
-def _holder(lease: _Lease) -> psutil.Process | None:
-    """Return the supervisor that holds a lease, None when its pid is free or somebody else's."""
-    try:
-        process = psutil.Process(lease.pid)
-        same = abs(process.create_time() - lease.created) < _CLOCK_SLACK_S
-        return process if same and script.__file__ in process.cmdline() else None
-    except psutil.Error:
-        return None
-
-
-def _end(holder: psutil.Process) -> None:
-    """Let a supervisor kill its tree, which only it can find whole; then insist."""
-    try:
-        holder.terminate()
-        holder.wait(timeout=STALE_S)
-    except psutil.TimeoutExpired:
-        holder.kill()
-        holder.wait(timeout=STALE_S)
-    except psutil.NoSuchProcess:
-        return
-
-
-def _kill_marked(mark: str) -> None:
-    """Kill every process that carries the mark in its environment, and those it starts meanwhile.
-
-    Raises:
-        RunError: some of them survive SIGKILL.
-    """
-    name, _, value = mark.partition("=")
-    for _ in range(20):
-        marked = [found for found in psutil.process_iter() if _carries(found, name, value)]
-        if not marked:
-            return
-        for found in marked:
-            try:
-                found.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(marked, timeout=0.5)
-    ids = ", ".join(str(found.pid) for found in marked)
-    raise RunError(
-        f"processes of an earlier, killed run cannot be killed: {ids}",
-        hint="They would disturb the measurement. A driver may hold them; restart the machine.",
-    )
-
-
-def _carries(process: psutil.Process, name: str, value: str) -> bool:
-    try:
-        return bool(process.environ().get(name) == value)
-    except (psutil.Error, OSError):
-        return False  # not ours to look at, so not one that we started
-
-
-def _boot() -> str:
-    """Identify this machine since its last start."""
-    return script.boot_id() or str(psutil.boot_time())

@@ -11,8 +11,8 @@ What it promises:
 * after the end of the benchmark every descendant is gone, also those that left its process group
   or session: on Linux this process is their subreaper, so orphans come to it. Elsewhere only the
   process group can be killed;
-* `exit.json` is written last and atomically, so that its presence means a finished invocation.
-  When the invocation was stopped from outside there is none.
+* `exit.json` is written last and atomically, so that its presence means a finished invocation;
+  standard output says the same. When it was stopped from outside there is neither.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -41,7 +42,7 @@ KILL_S = 10.0
 """Time after which a process that survives SIGKILL (stuck in a driver) is given up."""
 
 Prctl = Callable[..., int]
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class _Wake:
@@ -173,7 +174,7 @@ def _descendants() -> list[int]:
     return [pid for pid in found if pid not in zombies]
 
 
-def _prctl() -> Prctl | None:
+def load_prctl() -> Prctl | None:
     """Return the C library's prctl, None where there is none."""
     if not sys.platform.startswith("linux"):
         return None
@@ -192,7 +193,7 @@ def _start(
 
     def die_with_supervisor() -> None:
         if prctl is not None:
-            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != supervisor:
                 os._exit(1)
 
@@ -219,13 +220,14 @@ def _watch(
             return "timeout"
         if sum(os.fstat(log).st_size for log in logs) > spec["log_limit_bytes"]:
             return "log_limit"
-        if _disk_is_full(spec):
+        if _disk_is_full(spec, logs):
             return "disk"
         wake.wait(min(TICK_S, deadline - time.monotonic()))
 
 
-def _disk_is_full(spec: dict[str, Any]) -> bool:
-    disk = os.statvfs(spec["directory"])
+def _disk_is_full(spec: dict[str, Any], logs: tuple[int, int]) -> bool:
+    # Asked of an open file: a benchmark may have removed the directory.
+    disk = os.fstatvfs(logs[0])
     return bool(disk.f_bavail * disk.f_frsize < spec["min_free_bytes"])
 
 
@@ -272,13 +274,19 @@ def _signal_name(number: int) -> str:
 
 
 def _write_exit(spec: dict[str, Any], logs: tuple[int, int], facts: dict[str, Any]) -> None:
-    """Make the logs durable, then write exit.json by renaming."""
+    """Make the logs durable, tell reprokit the facts, then write exit.json by renaming.
+
+    reprokit is told first: it also has to know them where the benchmark left no directory.
+    """
     for log in logs:
         os.fsync(log)
     facts["stdout_bytes"], facts["stderr_bytes"] = (os.fstat(log).st_size for log in logs)
+    with suppress(BrokenPipeError):  # reprokit is gone, and will find exit.json
+        os.write(1, f"\n{json.dumps(facts)}\n".encode())
     directory = Path(spec["directory"])
     temporary = directory / ".exit.json.tmp"
-    with temporary.open("w") as file:
+    temporary.unlink(missing_ok=True)  # a pipe of that name, left by the benchmark, would block
+    with temporary.open("x") as file:
         json.dump(facts, file, indent=1, sort_keys=True)
         file.write("\n")
         file.flush()
@@ -290,8 +298,8 @@ def _write_exit(spec: dict[str, Any], logs: tuple[int, int], facts: dict[str, An
 
 
 def _supervise(spec: dict[str, Any], wake: _Wake, logs: tuple[int, int]) -> int:
-    prctl = _prctl()
-    subreaper = prctl is not None and prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    prctl = load_prctl()
+    subreaper = prctl is not None and prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     begun = time.monotonic()
     facts: dict[str, Any] = {
         "schema": EXIT_SCHEMA, "spawn_error": None, "stopped_by": None,
@@ -313,7 +321,7 @@ def _supervise(spec: dict[str, Any], wake: _Wake, logs: tuple[int, int]) -> int:
     facts["leftovers"], facts["unkillable"] = benchmark.kill_everything(wake, linger_s=linger_s)
     if wake.stop:
         return STOPPED
-    if why == "disk" or _disk_is_full(spec):
+    if why == "disk" or _disk_is_full(spec, logs):
         return DISK_FULL
     _write_exit(spec, logs, {**facts, **_outcome(benchmark, begun)})
     return 0

@@ -15,7 +15,8 @@ TEMPORARY = ".tmp"
 def write_atomic(path: Path, chunks: Iterable[bytes]) -> None:
     """Write a file so that a reader, or a crash at any moment, never sees a part of it."""
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
-    with temporary.open("wb") as file:
+    temporary.unlink(missing_ok=True)  # a pipe of that name, left by a benchmark, would block
+    with temporary.open("xb") as file:
         for chunk in chunks:
             file.write(chunk)
         file.flush()

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from reprokit.process.launch import Exit
 from reprokit.records import RowStatus
 
+_UNWATCHED = {
+    "supervisor_died": "supervisor_killed: the process that watches the benchmark was killed, "
+    "likely by the benchmark itself",
+    "supervisor_stalled": "supervisor_stopped: the process that watches the benchmark stood still "
+    "beyond the timeout, likely stopped by the benchmark itself",
+}
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -37,6 +44,8 @@ def bad_end(found: Exit, *, timeout_s: float, out_of_memory: bool) -> Finding | 
 def _stopped(found: Exit, timeout_s: float) -> Finding:
     if found.timed_out:
         return Finding(RowStatus.TIMEOUT, f"timeout: no end after {timeout_s:g} s")
+    if found.stopped_by in _UNWATCHED:
+        return Finding(RowStatus.KILLED, _UNWATCHED[found.stopped_by])
     size = found.stdout_bytes + found.stderr_bytes
     reason = f"log_limit: {size} bytes of output, stopped before the disk was full"
     return Finding(RowStatus.KILLED, reason)

@@ -21,6 +21,7 @@ from reprokit.run.invocation import (
     identity,
     invocation_record,
     is_finished,
+    keep_record,
     make_command,
     point_context,
     set_aside,
@@ -139,4 +140,6 @@ class _Work:
             argv=spec.argv, cwd=spec.cwd, env=spec.env,
             directory=str(folder), timeout_s=spec.timeout_s,
         )  # fmt: skip
-        return supervise(process).outcome()
+        found = supervise(process)
+        keep_record(folder, spec, found)
+        return found.outcome()

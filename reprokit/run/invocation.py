@@ -7,6 +7,7 @@ anew.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,13 +15,17 @@ from pydantic import Field, ValidationError
 
 from reprokit.adapter import Adapter, Command, Invocation, OptionError, PointContext
 from reprokit.errors import DamagedRunError, ReprokitError
+from reprokit.evidence import NotAFileError, read_evidence
 from reprokit.plan import Plan, PlannedInvocation
-from reprokit.process.launch import EXIT, end_stale
+from reprokit.process.launch import EXIT, Exit
+from reprokit.process.lease import end_stale
 from reprokit.records import Record
+from reprokit.run.atomic import write_record
 from reprokit.run.directory import RunDirectory
 from reprokit.stack import ReadyPoint, digest
 
 SPEC = "spec.json"
+_LARGEST = 16 << 20
 
 
 class InvocationSpec(Record):
@@ -116,9 +121,11 @@ def read_spec(
     """
     path = run.invocation(planned.id) / SPEC
     try:
-        spec = InvocationSpec.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+        spec = InvocationSpec.model_validate_json(read_evidence(path, limit=_LARGEST))
+    except (FileNotFoundError, NotADirectoryError, NotAFileError):
         return None
+    except OSError as error:
+        raise DamagedRunError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise DamagedRunError(f"{path}: {error.errors()[0]['msg']}") from error
     if spec.identity != expected or spec.planned != planned:
@@ -139,15 +146,46 @@ def is_finished(run: RunDirectory, planned: PlannedInvocation, expected: str) ->
         DamagedRunError: what is there is not what was planned.
     """
     folder = run.invocation(planned.id)
-    if folder.exists() and not (folder / EXIT).exists():
+    spec = read_spec(run, planned, expected)
+    if run.exit(planned.id) is None:
         end_stale(folder)
-    if not (folder / EXIT).exists():
-        spec = read_spec(run, planned, expected) if folder.exists() else None
-        return spec is not None and spec.refused is not None
-    if read_spec(run, planned, expected) is None:
-        raise DamagedRunError(f"{folder}: it has {EXIT} and no {SPEC}")
-    run.exit(planned.id)
-    return True
+    # One without the other was left by a run that was killed before it put that right.
+    return spec is not None and (spec.refused is not None or run.exit(planned.id) is not None)
+
+
+def keep_record(folder: Path, spec: InvocationSpec, found: Exit) -> None:
+    """Make spec.json and exit.json say what the runner knows, whatever the benchmark did to them.
+
+    Without them the invocation would be made again for ever. Where they cannot be written, what
+    is there is set aside; the rows then miss the logs and say so.
+
+    Raises:
+        OSError: the run directory itself cannot be written.
+    """
+    if _is_record(folder / SPEC, spec) and _is_record(folder / EXIT, found):
+        return
+    try:
+        _write_records(folder, spec, found)
+    except OSError:
+        set_aside(folder)
+        folder.mkdir()
+        _write_records(folder, spec, found)
+
+
+def _write_records(folder: Path, spec: InvocationSpec, found: Exit) -> None:
+    if folder.is_symlink():
+        raise NotADirectoryError(folder)
+    write_record(folder / SPEC, spec)
+    write_record(folder / EXIT, found)
+
+
+def _is_record(path: Path, record: Record) -> bool:
+    if path.parent.is_symlink():
+        return False
+    try:
+        return type(record).model_validate_json(read_evidence(path, limit=_LARGEST)) == record
+    except (OSError, ValidationError):
+        return False
 
 
 def set_aside(folder: Path) -> Path | None:
@@ -155,9 +193,34 @@ def set_aside(folder: Path) -> Path | None:
 
     Returns where it is now, None when there was none. Nothing of it is thrown away.
     """
-    if not folder.exists():
+    if not os.path.lexists(folder):
         return None
     number = 1
     while (aside := folder.with_name(f"{folder.name}.interrupted-{number}")).exists():
         number += 1
     return folder.rename(aside)
+
+
+def refuse_strangers(run: RunDirectory) -> None:
+    """Refuse invocations that nobody planned.
+
+    Anything else beside the invocations is no invocation: a benchmark may write where it likes.
+
+    Raises:
+        DamagedRunError: there is one of another plan.
+    """
+    planned = {planned.id for planned in run.plan.invocations}
+    folder = run.path / "invocations"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        known = path.name.partition(".interrupted-")[0] in planned
+        if not known and _is_invocation(path):
+            raise DamagedRunError(f"{path} is not in the plan of this run")
+
+
+def _is_invocation(folder: Path) -> bool:
+    """Tell whether a runner made it; a copy of one bears the id of another folder."""
+    try:
+        spec = InvocationSpec.model_validate_json(read_evidence(folder / SPEC, limit=_LARGEST))
+    except (OSError, ValidationError):
+        return False
+    return spec.planned.id == folder.name

@@ -13,7 +13,7 @@ PACKAGES = ("reprokit", "adapters", "internal_harness")
 
 # Each unit of reprokit may import these other units. Left of the arrow in docs/architecture.md
 # comes first; nothing may be imported that stands further right.
-FOUNDATION = {"errors", "records", "metrics", "progress", "cache"}
+FOUNDATION = {"errors", "records", "metrics", "progress", "cache", "evidence"}
 CORE = FOUNDATION | {"adapter", "stack"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -21,16 +21,17 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": set(),
     "progress": set(),
     "cache": set(),
+    "evidence": set(),
     "adapter": {"errors", "records"},
     "stack": {"records"},
     "claim": CORE,
     "plan": CORE | {"claim"},
     "sweep": CORE | {"claim", "plan"},
-    "process": {"errors", "records"},
+    "process": {"errors", "records", "evidence"},
     "envs": CORE | {"claim", "plan", "process"},
     "run": CORE | {"claim", "plan", "process", "envs"},
-    "failure": {"errors", "records"},
-    "rows": CORE | {"claim", "plan", "run", "failure"},
+    "failure": {"errors", "records", "evidence"},
+    "rows": CORE | {"claim", "plan", "process", "run", "failure"},
     "stats": {"records", "metrics", "errors"},
     "verdict": CORE | {"claim", "plan", "stats"},
     "report": CORE | {"claim", "plan", "stats", "verdict"},
@@ -90,7 +91,7 @@ def test_imports_go_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", _sources("adapters"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_adapters_know_only_the_protocol(path: Path) -> None:
-    assert _reprokit_units(path) <= {"adapter", "records", "errors"}
+    assert _reprokit_units(path) <= {"adapter", "records", "errors", "evidence"}
 
 
 @pytest.mark.parametrize(

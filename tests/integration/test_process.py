@@ -18,7 +18,9 @@ import pytest
 from processes import MARK, file_appears, marked, wait_for
 
 from reprokit.errors import DamagedRunError, RunError
-from reprokit.process.launch import LEASE, Exit, ProcessSpec, end_stale, read_exit, supervise
+from reprokit.process import launch
+from reprokit.process.launch import Exit, ProcessSpec, read_exit, supervise
+from reprokit.process.lease import LEASE, end_stale
 
 pytestmark = pytest.mark.integration
 
@@ -206,23 +208,87 @@ class Running:
 
 
 @needs_subreaper
-def test_a_killed_supervisor_leaves_nothing_and_no_result(tmp_path: Path, mark: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_supervisor_leaves_nothing_and_is_a_result(
+    tmp_path: Path, mark: str, number: int
+) -> None:
     running = Running(spec(tmp_path, mark, FAMILY))
-    running.supervisor.kill()
+    running.supervisor.send_signal(number)
     end = running.join()
-    assert isinstance(end, RunError)
-    assert "SIGKILL" in end.what
-    assert read_exit(running.folder) is None
+    assert isinstance(end, Exit)
+    assert end.outcome() == "supervisor died"
+    assert end.wall_s > 0
+    assert not (running.folder / LEASE).exists()
+
+
+BARE = f"""
+import os, subprocess, sys, time
+bare = subprocess.Popen([sys.executable, "-c", {STUBBORN!r}], start_new_session=True, env={{}})
+with open("up.tmp", "w") as file:
+    file.write(str(bare.pid))
+os.rename("up.tmp", "up")
+time.sleep(600)
+"""
 
 
 @needs_subreaper
-def test_a_signal_to_the_supervisor_is_no_result(tmp_path: Path, mark: str) -> None:
-    running = Running(spec(tmp_path, mark, FAMILY))
-    running.supervisor.terminate()
+def test_an_orphan_without_any_mark_goes_with_its_killed_supervisor(
+    tmp_path: Path, mark: str
+) -> None:
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        running = Running(spec(tmp_path, mark, BARE))
+        orphan = psutil.Process(int((running.folder / "up").read_text()))
+        running.supervisor.kill()
+        end = running.join()
+        assert isinstance(end, Exit)
+        assert end.leftovers >= 1
+        assert not orphan.is_running()
+        assert bystander.poll() is None, "a child that is none of its business was killed"
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+@needs_subreaper
+def test_a_stopped_supervisor_is_overdue_and_goes(
+    tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "OVERDUE_S", 1.0)
+    running = Running(spec(tmp_path, mark, FAMILY, timeout_s=2.0))
+    running.supervisor.suspend()
     end = running.join()
-    assert isinstance(end, RunError)
-    assert "stopped from outside" in end.what
-    assert read_exit(running.folder) is None
+    assert isinstance(end, Exit)
+    assert end.outcome() == "supervisor stalled"
+    assert end.wall_s < 10
+    assert not running.supervisor.is_running()
+
+
+@needs_subreaper
+def test_ctrl_c_ends_a_stopped_supervisor_at_once(tmp_path: Path, mark: str) -> None:
+    given = spec(tmp_path, mark, FAMILY)
+    process = parent(given, mark)
+    psutil.Process(json.loads((Path(given.directory) / LEASE).read_text())["pid"]).suspend()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == -signal.SIGINT
+    assert not marked(mark)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os, shutil; shutil.rmtree(os.getcwd())",
+        "import os; os.mkdir('exit.json')",
+        "import os; os.mkfifo('.exit.json.tmp')",
+        "import os; os.remove('supervisor.json')",
+        "import os; os.remove('supervisor.json'); os.mkdir('supervisor.json')",
+    ],
+)
+def test_a_directory_that_the_benchmark_spoils_costs_no_result(
+    tmp_path: Path, mark: str, code: str
+) -> None:
+    found = supervise(spec(tmp_path, mark, f"print('out', flush=True); {code}"))
+    assert (found.outcome(), found.stdout_bytes) == ("ok", 4)
 
 
 PARENT = """

@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
 from processes import MARK, marked
 from scripted_plan import new_run, run_all, scripted_plan
 
+from reprokit.process import launch
 from reprokit.records import Arm, Row, RowStatus
+from reprokit.run.directory import RunDirectory
 
 pytestmark = pytest.mark.integration
 
@@ -72,6 +75,47 @@ def test_a_hanging_family_times_out_and_is_gone(
     first, second = subject_rows(tmp_path, monkeypatch, "hang", timeout_s=2.0)
     assert (first.status, first.labels) == (RowStatus.OK, ("died_later",))
     assert (second.status, second.reason) == (RowStatus.TIMEOUT, "timeout: no end after 2 s")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status", "reason"),
+    [
+        ("kill_supervisor", RowStatus.KILLED, "supervisor_killed: "),
+        ("stop_supervisor", RowStatus.KILLED, "supervisor_stopped: "),
+        ("remove_all", RowStatus.CONTAMINATED, "files_removed: stdout.log"),
+        ("remove_directory", RowStatus.CONTAMINATED, "files_removed: stdout.log"),
+        ("link_directory", RowStatus.CONTAMINATED, "files_removed: stdout.log"),
+        ("exit_directory", RowStatus.CONTAMINATED, "files_removed: stdout.log"),
+        ("endless_stdout", RowStatus.CONTAMINATED, "log_replaced: stdout.log: it is a symbolic"),
+        ("endless_stderr", RowStatus.CONTAMINATED, "log_replaced: stderr.log: it is a symbolic"),
+        ("pipe_stdout", RowStatus.CONTAMINATED, "log_replaced: stdout.log: it is a pipe"),
+        ("forged_stdout", RowStatus.CONTAMINATED, "log_replaced: stdout.log holds 7 bytes"),
+        ("remove_lease", RowStatus.OK, ""),
+        ("remove_spec", RowStatus.OK, ""),
+        ("stranger", RowStatus.OK, ""),
+    ],
+)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux: a child subreaper")
+def test_one_bad_invocation_never_ends_the_run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scenario: str,
+    status: RowStatus,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(launch, "OVERDUE_S", 0.5)
+    hasty = {"timeout_s": 1.5} if scenario == "stop_supervisor" else {}
+    rows = subject_rows(tmp_path, monkeypatch, scenario, **hasty)
+    assert rows[-1].status is status
+    assert (rows[-1].reason or "").startswith(reason)
+    for pids in tmp_path.rglob("pids.json"):
+        assert not any(psutil.pid_exists(pid) for pid in json.loads(pids.read_text()))
+    (path,) = (tmp_path / "runs").glob("scripted/*")
+    before = {file: file.stat().st_mtime_ns for file in path.glob("invocations/*/exit.json")}
+    again = run_all(RunDirectory.open(path), tmp_path / "cache")
+    assert [row for row in again if row.arm is Arm.SUBJECT] == rows
+    after = {file: file.stat().st_mtime_ns for file in path.glob("invocations/*/exit.json")}
+    assert before == after, "a resumed run made it again"
 
 
 def test_a_chained_traceback_is_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,6 +121,77 @@ def alter_environment(order: Order) -> None:
     report(order)
 
 
+def signal_supervisor(order: Order, number: int) -> None:
+    """Turn against the process that watches, and leave something that bears no mark."""
+    wait = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    bare = subprocess.Popen([sys.executable, "-c", wait], start_new_session=True, env={})
+    Path("pids.json").write_text(json.dumps([bare.pid]))
+    report(order, 1)
+    os.kill(os.getppid(), number)
+    time.sleep(600)
+
+
+def remove_files(order: Order, *names: str) -> None:
+    """Report well, then remove some of one's own files, or all of them."""
+    report(order)
+    for name in names or [path.name for path in Path().iterdir()]:
+        Path(name).unlink()
+
+
+def remove_directory(order: Order) -> None:
+    report(order)
+    shutil.rmtree(Path.cwd())
+
+
+def link_directory(order: Order) -> None:
+    """Leave a link in place of the directory."""
+    report(order)
+    here = Path.cwd()
+    here.rename(here.parent.parent / "moved")
+    here.symlink_to(here.parent.parent / "moved")
+
+
+def exit_directory(order: Order) -> None:
+    report(order)
+    Path("exit.json").mkdir()
+
+
+def replace_log(order: Order, name: str, make: Callable[[Path], object]) -> None:
+    report(order)
+    Path(name).unlink()
+    make(Path(name))
+
+
+def make_stranger(order: Order) -> None:
+    """Leave a directory beside one's own, and a copy of one's own."""
+    Path("../left-over/sub").mkdir(parents=True)
+    shutil.copytree(".", "../copy")
+    report(order)
+
+
+DAMAGE: dict[str, Callable[[Order], None]] = {
+    "kill_supervisor": lambda order: signal_supervisor(order, signal.SIGKILL),
+    "stop_supervisor": lambda order: signal_supervisor(order, signal.SIGSTOP),
+    "remove_all": remove_files,
+    "remove_directory": remove_directory,
+    "remove_lease": lambda order: remove_files(order, "supervisor.json"),
+    "remove_spec": lambda order: remove_files(order, "spec.json"),
+    "link_directory": link_directory,
+    "exit_directory": exit_directory,
+    "endless_stdout": lambda order: replace_log(
+        order, "stdout.log", lambda log: log.symlink_to("/dev/zero")
+    ),
+    "endless_stderr": lambda order: replace_log(
+        order, "stderr.log", lambda log: log.symlink_to("/dev/zero")
+    ),
+    "pipe_stdout": lambda order: replace_log(order, "stdout.log", os.mkfifo),
+    "forged_stdout": lambda order: replace_log(
+        order, "stdout.log", lambda log: log.write_text("another")
+    ),
+    "stranger": make_stranger,
+}
+"""What a benchmark may do to its own directory and to the process that watches it."""
+
 SCENARIOS: dict[str, Callable[[Order], None]] = {
     "ok": report,
     "hang": hang,
@@ -147,6 +219,7 @@ SCENARIOS: dict[str, Callable[[Order], None]] = {
     "no_device": lambda order: report(order, device=None),
     "impossible_time": lambda order: report(order, latency_ms=1e6),
     "zero_time": lambda order: report(order, latency_ms=0.0),
+    **DAMAGE,
 }
 
 
