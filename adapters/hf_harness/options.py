@@ -11,10 +11,15 @@ from reprokit.records import Record, Scalar
 
 OPTIONS_KEY = "options"
 
-PHASES = ("prefill", "kv_decode")
+PHASES = ("prefill", "kv_decode", "e2e_kv")
 CACHES = ("DynamicCache", "StaticCache")
 DTYPES = ("float32", "float16", "bfloat16")
-MODES = ("eager", "default")
+MODES = ("eager", "default", "reduce-overhead", "max-autotune")
+"""Phases and modes that a claim may name; those that the harness cannot measure yet are answered
+with `unsupported`."""
+
+HARNESS_PHASES = ("prefill", "kv_decode")
+HARNESS_MODES = ("eager", "default")
 
 AXES: dict[str, tuple[Scalar, ...] | None] = {
     "phase": PHASES,
