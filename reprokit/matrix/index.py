@@ -15,8 +15,8 @@ _NUMBERS = range(3, 7)
 
 _INTRODUCTION = (
     "Written by `reprokit matrix {id}` from `reprokit/matrix/{id}.yaml`; do not edit. One file is "
-    "one printed figure or one conclusion of the study, with its section, row and column. The study "
-    "measured real weights; `--weights synthetic` takes random ones, and the report says so."
+    "one printed figure or one conclusion of the study, with its section, row and column. The "
+    "study measured real weights; `--weights synthetic` takes random ones, and the report says so."
 )
 
 Line = tuple[str, ...]

@@ -11,11 +11,17 @@ from reprokit.matrix.model import Matrix
 
 @dataclass(frozen=True)
 class Selection:
-    """Empty means all. A GPU is also selected by what its name begins with ("a100")."""
+    """Empty means all. A GPU is also selected by what its name begins with ("a100").
+
+    Attributes:
+        models: `name`, or `name:dtype`.
+        dtype: of a model that the study names without one.
+    """
 
     stages: frozenset[str] = frozenset()
     gpus: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
+    dtype: str = ""
 
     @property
     def everything(self) -> bool:
@@ -27,7 +33,7 @@ class Selection:
         return (
             (not self.stages or stage in self.stages)
             and (not self.gpus or any(_is_gpu(gpu, wanted) for wanted in self.gpus))
-            and (not self.models or bool({model, bare_model(model)} & self.models))
+            and (not self.models or bool(set(_names(model, self.dtype)) & self.models))
         )
 
 
@@ -40,18 +46,19 @@ def select(
         UsageError: a stage, GPU or model is not of this study; the message names those that are.
     """
     lots = [stage.lot(name) for stage in matrix.stages.values() for name in stage.lots]
-    named = dict.fromkeys(model for lot in lots for model in lot.models)
-    bare = dict.fromkeys(bare_model(model) for model in named)
+    named = [_names(model, matrix.dtype) for lot in lots for model in lot.models]
+    bare = dict.fromkeys(name for name, _ in named)
     _check("stage", stages, tuple(matrix.stages), tuple(matrix.stages))
     families = {gpu.split("-")[0] for gpu in matrix.gpus}
     _check("gpu", gpus, (*matrix.gpus, *families), tuple(matrix.gpus))
-    _check("model", models, (*bare, *named), tuple(bare))
-    return Selection(frozenset(stages), frozenset(gpus), frozenset(models))
+    _check("model", models, (*bare, *(full for _, full in named)), tuple(bare))
+    return Selection(frozenset(stages), frozenset(gpus), frozenset(models), matrix.dtype)
 
 
-def bare_model(model: str) -> str:
-    """Name a model without its data type."""
-    return model.split(":", maxsplit=1)[0]
+def _names(model: str, dtype: str) -> tuple[str, str]:
+    """Name a model without and with its data type."""
+    name, _, own = model.partition(":")
+    return name, f"{name}:{own or dtype}"
 
 
 def _is_gpu(gpu: str, wanted: str) -> bool:
