@@ -8,7 +8,16 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from adapters.hf_harness.options import AXES, MODES, Options, check_options, complaint_about
+from adapters.hf_harness.options import (
+    AXES,
+    DTYPES,
+    HARNESS_MODES,
+    HARNESS_PHASES,
+    MODES,
+    Options,
+    check_options,
+    complaint_about,
+)
 from adapters.hf_harness.result import read_result
 from reprokit.adapter import (
     AssetStep,
@@ -124,4 +133,7 @@ def _unsupported(setup: Setup, spec: Mapping[str, JsonValue]) -> str | None:
     known = json.loads((_HARNESS / "models.json").read_text(encoding="utf-8"))
     if spec["model"] not in known:
         return f"the harness has no model {spec['model']!r}; it has {', '.join(sorted(known))}"
+    for name, can in (("phase", HARNESS_PHASES), ("mode", HARNESS_MODES), ("dtype", DTYPES)):
+        if spec[name] not in can:
+            return f"the harness has no {name} {spec[name]!r}; it has {', '.join(can)}"
     return None

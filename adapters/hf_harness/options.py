@@ -13,10 +13,15 @@ OPTIONS_KEY = "options"
 MOST = 1_000_000
 """Of tokens, sequences or threads: far beyond any model, far below what overflows."""
 
-PHASES = ("prefill", "kv_decode")
+PHASES = ("prefill", "kv_decode", "e2e_kv")
 CACHES = ("DynamicCache", "StaticCache")
 DTYPES = ("float32", "float16", "bfloat16")
-MODES = ("eager", "default")
+MODES = ("eager", "default", "reduce-overhead", "max-autotune")
+"""Phases and modes that a claim may name; those that the harness cannot measure yet are answered
+with `unsupported`."""
+
+HARNESS_PHASES = ("prefill", "kv_decode")
+HARNESS_MODES = ("eager", "default")
 
 AXES: dict[str, tuple[Scalar, ...] | None] = {
     "phase": PHASES,

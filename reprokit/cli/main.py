@@ -20,6 +20,7 @@ _COMMANDS = {
     "score": ("reprokit.cli.stages", "score", "Draw rows and verdict from the files of a run."),
     "report": ("reprokit.cli.stages", "report", "Write the report of a scored run."),
     "show": ("reprokit.cli.stages", "show", "Show the verdict of a run on the terminal."),
+    "matrix": ("reprokit.cli.matrix", "matrix", "Write the claims of a published study."),
     "env": ("reprokit.cli.env", "env", "List, show and prune environments."),
     "schema": ("reprokit.cli.schema", "schema", "Print a JSON Schema."),
 }

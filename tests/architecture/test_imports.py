@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "claim": CORE,
     "plan": CORE | {"claim"},
     "sweep": CORE | {"claim", "plan"},
+    "matrix": CORE | {"claim", "plan", "sweep"},
     "process": {"errors", "records", "evidence"},
     "envs": CORE | {"claim", "plan", "process"},
     "run": CORE | {"claim", "plan", "process", "envs"},
@@ -42,7 +43,19 @@ ALLOWED: dict[str, set[str]] = {
     | {"claim", "plan", "sweep", "process", "envs", "run", "failure", "rows", "verdict", "report"},
     "__main__": {"cli"},
     "cli": CORE
-    | {"machine", "claim", "plan", "sweep", "envs", "run", "rows", "verdict", "report", "pipeline"},
+    | {
+        "machine",
+        "claim",
+        "plan",
+        "sweep",
+        "matrix",
+        "envs",
+        "run",
+        "rows",
+        "verdict",
+        "report",
+        "pipeline",
+    },
 }
 STARTS_PROCESSES = {"subprocess", "multiprocessing", "pty"}
 

@@ -10,7 +10,14 @@ import pytest
 
 from adapters.hf_harness import ADAPTER
 from adapters.hf_harness.adapter import make_spec
-from adapters.hf_harness.options import CACHES, DTYPES, MODES, PHASES
+from adapters.hf_harness.options import (
+    CACHES,
+    DTYPES,
+    HARNESS_MODES,
+    HARNESS_PHASES,
+    MODES,
+    PHASES,
+)
 from reprokit.adapter import Invocation, Model, OptionError, PointContext, Reading, Setup
 from reprokit.claim.load import load_claim
 from reprokit.errors import ClaimError, PlanError, UsageError
@@ -69,10 +76,12 @@ def test_both_sides_know_the_same_values() -> None:
     """The harness imports nothing of ours, so a test keeps the two lists together."""
     import spec
 
-    assert spec.PHASES == PHASES
+    assert spec.PHASES == HARNESS_PHASES
+    assert set(HARNESS_PHASES) <= set(PHASES)
     assert spec.CACHES == CACHES
     assert spec.DTYPES == DTYPES
-    assert tuple(spec.MODES) == MODES
+    assert tuple(spec.MODES) == HARNESS_MODES
+    assert set(HARNESS_MODES) <= set(MODES)
     asked = make_spec(setup(), invocation(Path("x")))
     assert spec.load_spec(json.dumps(asked)).model == "tiny-llama"
 
@@ -188,6 +197,26 @@ def test_what_the_harness_cannot_measure_is_unsupported_in_words(tmp_path: Path)
         reason = ADAPTER.command(plan, point(), invocation(tmp_path)).unsupported
         assert reason is not None
         assert words in reason
+
+
+@pytest.mark.parametrize(
+    ("cell", "word"),
+    [({"compile_mode": "max-autotune"}, "max-autotune"), ({"phase": "e2e_kv"}, "e2e_kv")],
+)
+def test_what_a_claim_may_name_and_the_harness_lacks_is_unsupported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: dict[str, Any], word: str
+) -> None:
+    monkeypatch.setattr("adapters.hf_harness.adapter.HARNESS_PHASES", ("prefill",))
+    monkeypatch.setattr("adapters.hf_harness.adapter.HARNESS_MODES", ("eager", "default"))
+    command = ADAPTER.command(setup(), point(), invocation(tmp_path, **cell))
+    assert word in str(command.unsupported)
+    assert ADAPTER.command(setup(), point(), invocation(tmp_path)).unsupported is None
+
+
+def test_a_data_type_that_torch_has_not_is_unsupported(tmp_path: Path) -> None:
+    model = Model(id="tiny-llama", dtype="awq-4bit", weights="synthetic")
+    plan = setup().model_copy(update={"model": model})
+    assert "awq-4bit" in str(ADAPTER.command(plan, point(), invocation(tmp_path)).unsupported)
 
 
 def test_a_whole_file_becomes_samples_with_evidence(tmp_path: Path) -> None:
