@@ -118,6 +118,23 @@ class Invocation(Record):
     directory: str
 
 
+class Launch(Record):
+    """One process that measures several invocations one after the other, in this order.
+
+    Before it begins with one, the process opens `stdout.log` and `stderr.log` in the directory of
+    that invocation and sends its streams there. When it is over with one, it writes `done.json`
+    there: {"returncode": 0 for measured, 1 for failed, "wall_s": seconds spent on it}. After a
+    failure it must exit with code 1: the invocations that are left get a new process.
+
+    Attributes:
+        directory: for files of the process itself; exists already.
+    """
+
+    id: str
+    directory: str
+    invocations: tuple[Invocation, ...]
+
+
 class Sample(Record):
     """One iteration as the benchmark reported it; `iteration` counts from 0.
 
@@ -222,6 +239,23 @@ class ChecksModel(Protocol):
 
         `options` are those after `check_options`.
         """
+        ...
+
+
+@runtime_checkable
+class SharesProcesses(Protocol):
+    """What an adapter may have beside: one process for several cells of one arm.
+
+    Used where a claim asks for it (`protocol.share_process`). Cells of one process share what the
+    process is: the unit of replication stays the process.
+    """
+
+    def process_key(self, setup: Setup, arm: Arm, cell: Mapping[str, Scalar]) -> str:
+        """Say which cells may share a process: those with an equal key."""
+        ...
+
+    def shared_command(self, setup: Setup, point: PointContext, launch: Launch) -> Command:
+        """Say how to launch a process that measures several invocations (see `Launch`)."""
         ...
 
 

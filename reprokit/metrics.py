@@ -38,6 +38,11 @@ _ALL = (
         "The same as latency_ms under the column name of TR147's v4 probes.",
     ),
     Metric(
+        "device_ms", "ms", Direction.LOWER,
+        "Time between two events on the device's stream around the same call (CUDA events): the "
+        "call as the device saw it.",
+    ),
+    Metric(
         "tokps", "tok/s", Direction.HIGHER,
         "Decoded tokens per second over the timed generation interval, as the benchmark counts it.",
     ),
@@ -54,5 +59,5 @@ _ALL = (
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 """Metric name to definition."""
 
-TIME_METRICS = frozenset({"latency_ms", "wall_ms", "ttft_ms"})
+TIME_METRICS = frozenset({"latency_ms", "wall_ms", "device_ms", "ttft_ms"})
 """Metrics that are durations in ms; the others are work on time."""

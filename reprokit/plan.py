@@ -28,13 +28,20 @@ class Excluded(Record):
 
 
 class PlannedInvocation(Record):
-    """One process launch; `id` is `<point>__<cell>__<arm>__<index>`, index in two digits."""
+    """One measurement of a cell by a process; `id` is `<point>__<cell>__<arm>__<index>`.
+
+    Attributes:
+        index: of the process launch, from 0; two digits in the id.
+        launch: id of the process that measures several cells one after the other; None for a
+            process of its own. Invocations of one launch follow each other in the plan.
+    """
 
     id: str
     point: str
     cell: str
     arm: Arm
     index: int
+    launch: str | None = None
 
     def row_ids(self, samples: int) -> tuple[str, ...]:
         """Ids of the rows that this invocation must end as."""
@@ -48,6 +55,8 @@ class Plan(Record):
         axes: every swept axis with its labels, in the order of the sweep.
         base: the claim's own label on every swept axis where the claim sets one of its values.
         invocations: in the order of execution, interleaved from `seed`.
+        same_failure_stops: after so many equal failures of one arm in one cell its further
+            invocations are not made; 0 for never.
         altered: `--set` and other departures from the claim file, as "path=value".
     """
 
@@ -62,6 +71,7 @@ class Plan(Record):
     setup: Setup
     timeout_s: float
     invocations: tuple[PlannedInvocation, ...]
+    same_failure_stops: int = 0
     excluded: tuple[Excluded, ...] = ()
     altered: tuple[str, ...] = ()
     notes: tuple[str, ...] = Field(default_factory=tuple)

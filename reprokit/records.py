@@ -79,6 +79,13 @@ class Evidence(Record):
         tokens: tokens produced by one iteration.
         tokens_asked: tokens that one iteration was asked for.
         output_tokens: the greedy token ids of one iteration, for comparing arms.
+        output_ties: for each of them the other id that rounding alone could have made the greedy
+            choice; None where the choice was clear. The tolerance is in `extra`.
+        input_digest: digest of the iteration's input; iterations with other inputs are compared
+            with other outputs.
+        output_digest: digest of all that the iteration computed, to the bit.
+        floor_ms: least time in ms that one iteration can take on this device: the bytes that it
+            must read over the measured bandwidth.
         compile: proof of compilation; `not_asked` where the arm does not compile.
         extra: everything else worth keeping (versions seen, peak memory, parameter counts).
     """
@@ -87,6 +94,10 @@ class Evidence(Record):
     tokens: int | None = None
     tokens_asked: int | None = None
     output_tokens: tuple[int, ...] | None = None
+    output_ties: tuple[int | None, ...] | None = None
+    input_digest: str | None = None
+    output_digest: str | None = None
+    floor_ms: float | None = None
     compile: CompileEvidence | None = None
     extra: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -106,10 +117,28 @@ class Cause(Record):
     message: str
 
 
+class FailureKind(StrEnum):
+    """What a failure is called in the field; `OTHER` is everything without a name of its own."""
+
+    CUDAGRAPH_OVERWRITE = "cudagraph_overwrite"
+    CUDAGRAPH_ASSERTION = "cudagraph_assertion"
+    INDUCTOR_ERROR = "inductor_error"
+    TRITON_BUILD = "triton_build"
+    STACK_INCOMPATIBLE = "stack_incompatible"
+    RECOMPILE_LIMIT = "recompile_limit"
+    OOM = "oom"
+    ILLEGAL_ACCESS = "illegal_access"
+    IMPORT_ERROR = "import_error"
+    TIMEOUT = "timeout"
+    SIGNAL = "signal"
+    OTHER = "other"
+
+
 class Failure(Record):
     """Why an invocation failed, complete enough to compare with another failure.
 
     Attributes:
+        kind: its name in the taxonomy (`reprokit.failure`), None where nothing classified it.
         exception: qualified class of the last exception, `None` where there was no traceback.
         message: its whole message.
         frame: the terminal frame, innermost.
@@ -124,6 +153,7 @@ class Failure(Record):
     causes: tuple[Cause, ...] = ()
     fingerprint: str
     log: str | None = None
+    kind: FailureKind | None = None
 
     def headline(self) -> str:
         """Say the failure in one line: class, first line of the message, terminal frame."""

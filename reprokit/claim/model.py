@@ -156,7 +156,15 @@ class AdapterSpec(Record):
 
 
 class Protocol(Record):
-    """How often and how long: invocations are the unit of replication, samples lie inside."""
+    """How often and how long: invocations are the unit of replication, samples lie inside.
+
+    Attributes:
+        timeout_s: of one cell in one process.
+        share_process: measure the cells of one arm one after the other in one process, where the
+            adapter can; a cell that fails ends the process, and the next ones get a new one.
+        same_failure_stops: after so many equal failures of one arm in one cell its further
+            invocations are not made; 0 for never.
+    """
 
     invocations: Positive = 5
     samples: Positive = 5
@@ -164,6 +172,8 @@ class Protocol(Record):
     timeout_s: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_S)] = 900.0
     level: Level = 0.95
     seed: Annotated[int, Field(ge=0)] = 42
+    share_process: bool = False
+    same_failure_stops: Annotated[int, Field(ge=0)] = 3
 
 
 class StackSpec(Record):
