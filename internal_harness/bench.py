@@ -2,82 +2,137 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
-import time
+import statistics
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
+from compile_dump import write_dump
 from compile_proof import NOT_ASKED, decide
 from compile_watch import CompileWatch, all_counters, end_compile_workers
-from model_zoo import build_model, count_parameters, weight_bytes
+from floor import measure_bandwidth, time_floor
+from inputs import Prompts
+from model_zoo import model_facts
+from outputs import Tolerance, facts_of
 from phases import Phase, make_phase
 from result_file import SCHEMA, ResultFile
-from spec import MODES, Spec, SpecError
+from spec import GRAPH_MODES, MODES, Spec
+from timing import Stopwatch, Timed
 
+if TYPE_CHECKING:
+    from floor import Bandwidth
+
+COMPILE_DUMP = "compile.json"
 _PACKAGES = ("torch", "triton", "transformers", "tokenizers", "numpy")
 
 
-def measure(spec: Spec, results: ResultFile) -> None:
-    """Measure a spec and write all that was seen; exceptions are the caller's to record."""
-    if spec.device == "cuda" and not torch.cuda.is_available():
-        raise SpecError("cuda is asked for, and torch finds no CUDA device")
-    if spec.threads is not None:
-        torch.set_num_threads(spec.threads)
+def measure(spec: Spec, model: torch.nn.Module, results: ResultFile) -> None:
+    """Measure a spec and write all that was seen; exceptions are the caller's to record.
+
+    Args:
+        spec: what is asked for.
+        model: the model of the spec, on its device.
+        results: where the records go; files beside it are named in them.
+    """
     torch.manual_seed(spec.seed)
     with torch.inference_mode():
-        model = build_model(spec)
         results.write("header", _header(spec, model))
-        _measure(spec, model, results)
-    results.write("end", {"iterations": spec.samples})
+        compiling = MODES[spec.mode] is not None
+        forward = torch.compile(model, mode=MODES[spec.mode]) if compiling else model
+        run = _Run(spec, model, make_phase(spec, model, forward))
+        watch = CompileWatch()
+        for _ in range(spec.warmup):
+            run.iteration()
+        if compiling:
+            end_compile_workers()
+            watch.window_opens()
+        for index in range(spec.samples):
+            results.write("iteration", {"iteration": index, **run.iteration()})
+        if compiling:
+            watch.window_closes()
+        results.write("compile", _compilation(spec, run, watch, results))
+    results.write("end", {"iterations": spec.samples, **run.summary()})
 
 
-def _measure(spec: Spec, model: torch.nn.Module, results: ResultFile) -> None:
-    compiling = MODES[spec.mode] is not None
-    forward = torch.compile(model, mode=MODES[spec.mode]) if compiling else model
-    phase = make_phase(spec, model, forward)
-    for _ in range(spec.warmup):
-        phase.prepare()
-        phase.run()
-    watch = CompileWatch()
-    if compiling:
-        end_compile_workers()
-        watch.window_opens()
-    for iteration in range(spec.samples):
-        results.write("iteration", {"iteration": iteration, **_iteration(spec, phase)})
-    if not compiling:
-        results.write("compile", {"decision": NOT_ASKED, "reason": "the arm is eager"})
-        return
-    watch.window_closes()
-    phase.prepare()
-    seen = watch.observe(phase.run, steps=phase.steps, device=spec.device)
+class _Run:
+    """Makes iterations of one phase; each has a prompt of its own, untimed ones too."""
+
+    def __init__(self, spec: Spec, model: torch.nn.Module, phase: Phase) -> None:
+        self._spec, self._phase = spec, phase
+        self._prompts = Prompts(spec, model.config.vocab_size)
+        self._tolerance = Tolerance.of(spec.dtype)
+        self._watch = Stopwatch(spec.device)
+        self._idle_ms: list[float] = []
+        self._peaks: list[int] = []
+
+    def iteration(self) -> dict[str, object]:
+        """Time one call and look at what it made; only the call itself lies between the clocks."""
+        prompt, digest = self._prompts.next()
+        self._phase.prepare(prompt)
+        if self._spec.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        self._watch.start()
+        result = self._phase.run(self._watch.mark)
+        timed = self._watch.stop()
+        self._remember(timed)
+        made = self._phase.produced(result)
+        return {
+            "latency_ms": timed.wall_ms,
+            "device_ms": timed.device_ms,
+            "ttft_ms": timed.marked_ms,
+            **facts_of(made.logits, made.tokens, self._phase.weighed(made), self._tolerance),
+            "tokens_asked": self._spec.tokens_asked,
+            "input": digest,
+            "overhead_ms": timed.idle_ms,
+        }
+
+    def untimed(self) -> Callable[[], object]:
+        """Prepare one more call and return it."""
+        self._phase.prepare(self._prompts.next()[0])
+        return functools.partial(self._phase.run, _mark_nothing)
+
+    def summary(self) -> dict[str, object]:
+        """Return what holds for all timed iterations together; bytes are the device's."""
+        idle, peaks = self._idle_ms[-self._spec.samples :], self._peaks[-self._spec.samples :]
+        return {
+            "peak_bytes": max(peaks, default=None),
+            "overhead_ms": statistics.median(idle) if idle else None,
+        }
+
+    def _remember(self, timed: Timed) -> None:
+        if timed.idle_ms is not None:
+            self._idle_ms.append(timed.idle_ms)
+        if self._spec.device == "cuda":
+            self._peaks.append(torch.cuda.max_memory_allocated())
+
+
+def _mark_nothing() -> None:
+    """Stand in for the stopwatch where nobody times."""
+
+
+def _compilation(
+    spec: Spec, run: _Run, watch: CompileWatch, results: ResultFile
+) -> dict[str, object]:
+    """Prove what ran; what was seen of it is kept whole beside the results."""
+    if MODES[spec.mode] is None:
+        return {"decision": NOT_ASKED, "reason": "the arm is eager", "artifact": None}
+    seen = watch.observe(
+        run.untimed(), steps=spec.steps, device=spec.device, graphs_asked=spec.mode in GRAPH_MODES
+    )
     decision, reason = decide(seen)
+    write_dump(results.path.with_name(COMPILE_DUMP), seen)
     facts = {**seen.facts(), "counters": all_counters()}
-    results.write("compile", {"decision": decision, "reason": reason, "facts": facts})
+    return {"decision": decision, "reason": reason, "facts": facts, "artifact": COMPILE_DUMP}
 
 
-def _iteration(spec: Spec, phase: Phase[Any]) -> dict[str, object]:
-    """Time one call and look at what it made; only the call itself lies between the clocks."""
-    phase.prepare()
-    _synchronise(spec)
-    started = time.perf_counter_ns()
-    result = phase.run()
-    _synchronise(spec)
-    ended = time.perf_counter_ns()
-    made = phase.produced(result)
-    return {
-        "latency_ms": (ended - started) / 1e6,
-        "device": made.logits.device.type,
-        "finite": bool(torch.isfinite(made.logits).all()),
-        "tokens": made.tokens.flatten().tolist(),
-        "tokens_asked": phase.steps * spec.batch,
-    }
-
-
-def _synchronise(spec: Spec) -> None:
-    if spec.device == "cuda":
-        torch.cuda.synchronize()
+@functools.cache
+def _bandwidth(device: str) -> Bandwidth:
+    """Measure once in the life of a process."""
+    return measure_bandwidth(device)
 
 
 def _header(spec: Spec, model: torch.nn.Module) -> dict[str, object]:
@@ -91,13 +146,13 @@ def _header(spec: Spec, model: torch.nn.Module) -> dict[str, object]:
             "cuda": torch.version.cuda,
         },
         "device": _device(spec, model),
-        "model": {
-            "parameters": count_parameters(model),
-            "weight_bytes": weight_bytes(model),
-            "attention": getattr(model.config, "_attn_implementation", None),
-            "weights": "synthetic",
-        },
-    }
+        "model": model_facts(spec, model),
+        "floor": time_floor(
+            model, phase=spec.phase, steps=spec.steps, spec_device=spec.device,
+            bandwidth=_bandwidth(spec.device),
+        ),
+        "tolerance": Tolerance.of(spec.dtype).facts(),
+    }  # fmt: skip
 
 
 def _device(spec: Spec, model: torch.nn.Module) -> dict[str, object]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,8 +22,27 @@ def build_from_config(
 ) -> torch.nn.Module:
     """Build a causal language model with this architecture; its weights are left to the caller."""
     built = transformers.AutoConfig.for_model(model_type, **config)
-    name = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
-    return transformers.AutoModelForCausalLM.from_config(built, **{name: dtype})
+    return transformers.AutoModelForCausalLM.from_config(built, **_dtype_argument(dtype))
+
+
+def load_pretrained(
+    directory: Path, dtype: torch.dtype, device: str, *, quantized: bool
+) -> torch.nn.Module:
+    """Load a causal language model from a folder; nothing is downloaded, no foreign code is run.
+
+    A quantized one must be loaded where it computes, by the quantizer of transformers; the others
+    are loaded on the CPU, for loading elsewhere needs a package more (accelerate).
+    """
+    load = partial(
+        transformers.AutoModelForCausalLM.from_pretrained, str(directory), local_files_only=True,
+        trust_remote_code=False, use_safetensors=True, **_dtype_argument(dtype),
+    )  # fmt: skip
+    return load(device_map=device) if quantized else load().to(device)
+
+
+def _dtype_argument(dtype: torch.dtype) -> dict[str, torch.dtype]:
+    major = int(transformers.__version__.split(".")[0])
+    return {"dtype" if major >= 5 else "torch_dtype": dtype}
 
 
 class CacheSupply:
@@ -49,6 +70,7 @@ class CacheSupply:
             if "max_batch_size" in inspect.signature(transformers.StaticCache).parameters:
                 del offered["batch_size"]
             self._kept = transformers.StaticCache(**_accepted(transformers.StaticCache, offered))
+            self._allocate(model, batch, device)
 
     def fresh(self) -> transformers.Cache:
         """Return an empty cache."""
@@ -56,6 +78,16 @@ class CacheSupply:
             return transformers.DynamicCache()
         self._kept.reset()
         return self._kept
+
+    def _allocate(self, model: torch.nn.Module, batch: int, device: str) -> None:
+        """Let a release that allocates at the first call do it now, outside of compiled code.
+
+        Keys and values allocated inside a compiled call would be outputs of its CUDA graph, which
+        the next call overwrites, and their address could not be marked as static.
+        """
+        token = torch.zeros((batch, 1), dtype=torch.int64, device=device)
+        positions = position_arguments(model, 0, 1, device)
+        model(input_ids=token, past_key_values=self._kept, use_cache=True, **positions)
 
 
 def position_arguments(

@@ -2,60 +2,115 @@
 
 from __future__ import annotations
 
-import importlib
-import re
-import sys
-import time
+import gc
+import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
+import compile_counters
 import torch
+from compile_counters import loaded
+from compile_profile import profile
 from compile_proof import Observation
+from profile_reading import is_generated
 
-_GRAPH_CALL = re.compile(r"## Call CompiledFxGraph \S+ ##")
-_GRAPH_LAUNCHES = frozenset({"cudaGraphLaunch", "cuGraphLaunch", "hipGraphLaunch"})
-_GROUPS = ("frames", "stats", "aot_autograd", "inductor")
-_COMPILING = {
-    ("frames", "total"), ("stats", "unique_graphs"), ("aot_autograd", "total"),
-    ("inductor", "fxgraph_cache_hit"), ("inductor", "fxgraph_cache_miss"),
-    ("inductor", "fxgraph_cache_bypass"),
-}  # fmt: skip
-"""Counters that move when something is compiled, or loaded from the cache of compiled code."""
+_VARIABLES = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE", "TORCHDYNAMO_SUPPRESS_ERRORS")
+_TOLD = ("skipping cudagraph", "recompile_limit", "cache_size_limit", "recompile limit")
+_MOST_TOLD = 64
 
 
 class CompileWatch:
-    """Keeps the counters at the borders of the timed window."""
+    """Keeps the counters at the borders of the timed window.
+
+    Make it before anything is compiled: some releases only log why they skip CUDA graphs, and a
+    watch hears what is logged from its making on.
+    """
 
     def __init__(self) -> None:
-        self._before: dict[str, int] = {}
-        self._after: dict[str, int] = {}
+        compile_counters.keep_all_compilations()
+        _Ear.listen()
+        self._before = compile_counters.counters_now()
+        self._after = self._before
 
     def window_opens(self) -> None:
         """Remember the counters just before the first timed iteration."""
-        self._before = _counters()
+        compile_counters.keep_all_compilations()
+        self._before = self._after = compile_counters.counters_now()
 
     def window_closes(self) -> None:
         """Remember the counters just after the last timed iteration."""
-        self._after = _counters()
+        self._after = compile_counters.counters_now()
 
-    def observe(self, run: Callable[[], object], *, steps: int, device: str) -> Observation:
-        """Profile one run that nobody times and put all that was seen together."""
-        names = {f"{group}.{name}" for group, name in _COMPILING} | {"compilations"}
-        moved = {
-            name: self._after[name] - self._before.get(name, 0)
-            for name in sorted(names & set(self._after))
-            if self._after[name] != self._before.get(name, 0)
-        }
+    def observe(
+        self, run: Callable[[], object], *, steps: int, device: str, graphs_asked: bool = False
+    ) -> Observation:
+        """Profile one run that nobody times and put all that was seen together.
+
+        Args:
+            run: what an iteration times; it is called once.
+            steps: calls of the compiled model in it.
+            device: "cpu" or "cuda".
+            graphs_asked: the mode asks for CUDA graphs.
+        """
+        counted, entries, logged = self._after[0], compile_counters.compilations(), _Ear.heard()
+        breaks, skips = compile_counters.graph_breaks(), "inductor.cudagraph_skips"
+        seen, problem = profile(run, device)
         return Observation(
             steps=steps,
             device=device,
-            unique_graphs=self._after.get("stats.unique_graphs", 0),
-            frames=(self._after.get("frames.total", 0), self._after.get("frames.ok", 0)),
-            graph_breaks=self._after.get("graph_breaks", 0),
-            failures=_failures(),
-            compiled_in_window=moved,
-            **_profile(run, device),
+            graphs_asked=graphs_asked,
+            problem=problem,
+            graph_calls=sum(seen.graphs.values()),
+            graphs=seen.graphs,
+            generated={k: count for k, count in seen.kernels.items() if is_generated(k)},
+            other_kernels={k: count for k, count in seen.kernels.items() if not is_generated(k)},
+            graph_launches=seen.launches,
+            share=seen.share,
+            outside_us=seen.outside_us,
+            unique_graphs=counted.get("stats.unique_graphs", 0),
+            frames=(counted.get("frames.total", 0), counted.get("frames.ok", 0)),
+            graph_breaks=sum(breaks.values()),
+            break_reasons=breaks,
+            recompiles=compile_counters.recompiles(entries),
+            limits_hit=compile_counters.limits_hit(entries, logged=logged),
+            recordings=counted.get("cudagraph_recordings"),
+            skips=counted.get(skips, 0),
+            skip_reasons=compile_counters.skip_reasons(entries, logged=logged),
+            failures=compile_counters.failures(entries),
+            switches=_switches(),
+            compiled_in_window=compile_counters.moved(self._before, self._after),
+            compilations=tuple(entries),
         )
+
+
+def forget() -> None:
+    """Drop everything compiled in this process, and all that was counted of it.
+
+    The next compilation is as the first one of a process, but for the cache on the disk. What no
+    module is loaded for was never used, and is left alone: nothing is imported here.
+    """
+    reset = loaded("torch._dynamo", "reset")
+    if reset is not None:
+        reset()
+    for module, name in (
+        ("torch._inductor.cudagraph_trees", "reset_cudagraph_trees"),
+        ("torch._inductor.utils", "clear_caches"),
+        ("torch._inductor.utils", "clear_inductor_caches"),  # its older name
+        ("torch._inductor.metrics", "reset"),
+        ("torch._dynamo.utils", "clear_compilation_metrics"),
+    ):
+        function = loaded(module, name)
+        if function is not None:
+            function()
+    for name in ("counters", "guard_failures", "compilation_time_metrics", "graph_break_reasons"):
+        table = loaded("torch._dynamo.utils", name)
+        if table is not None:
+            table.clear()
+    _Ear.listen().clear()
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def end_compile_workers() -> None:
@@ -64,67 +119,61 @@ def end_compile_workers() -> None:
     They start with the first compilation, even when all of it comes from the cache. Should anything
     be compiled later, new ones are started. Releases that keep none, or hide them, are left alone.
     """
-    loaded = sys.modules.get("torch._inductor.async_compile")
-    shutdown = getattr(loaded, "shutdown_compile_workers", None)
+    shutdown = loaded("torch._inductor.async_compile", "shutdown_compile_workers")
     if shutdown is not None:
         shutdown()
 
 
 def all_counters() -> dict[str, int]:
     """Return the counters as they stand, for the record."""
-    return _counters()
+    return compile_counters.counters()
 
 
-def _counters() -> dict[str, int]:
-    """Flatten Dynamo's counters to "group.name"; releases differ in what they count."""
-    groups = importlib.import_module("torch._dynamo.utils").counters
-    flat = {
-        f"{group}.{name}": int(value)
-        for group in _GROUPS
-        for name, value in dict(groups.get(group, {})).items()
-        if isinstance(value, int)
-    }
-    flat["graph_breaks"] = sum(dict(groups.get("graph_break", {})).values())
-    flat["compilations"] = len(_compilations())
-    return flat
+class _Ear(logging.Handler):
+    """Keeps the warnings of torch in which a skip or a limit is told; one per process."""
+
+    _one: _Ear | None = None
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._texts: list[str] = []
+
+    @classmethod
+    def listen(cls) -> _Ear:
+        """Return the one that listens; start it when there is none."""
+        if cls._one is None:
+            cls._one = cls()
+        logger = logging.getLogger("torch")
+        if cls._one not in logger.handlers:
+            logger.addHandler(cls._one)
+        return cls._one
+
+    @classmethod
+    def heard(cls) -> tuple[str, ...]:
+        """Return the texts that were told."""
+        return tuple(cls.listen()._texts)  # noqa: SLF001
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a text that tells of a skip or of a limit."""
+        text = record.getMessage()
+        if len(self._texts) < _MOST_TOLD and any(word in text for word in _TOLD):
+            self._texts.append(text)
+
+    def clear(self) -> None:
+        """Forget what was told."""
+        self._texts.clear()
 
 
-def _compilations() -> list[Any]:
-    """Return what Dynamo keeps of each compilation; empty in releases without it."""
-    utils = importlib.import_module("torch._dynamo.utils")
-    getter = getattr(utils, "get_compilation_metrics", None)
-    return list(getter()) if getter is not None else []
-
-
-def _failures() -> tuple[str, ...]:
-    kinds = {getattr(compilation, "fail_type", None) for compilation in _compilations()}
-    return tuple(sorted(str(kind) for kind in kinds if kind is not None))
-
-
-def _profile(run: Callable[[], object], device: str) -> dict[str, Any]:
-    """Profile one run: which compiled graphs were called and which kernels executed."""
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    if device == "cuda":
-        activities.append(torch.profiler.ProfilerActivity.CUDA)
-    with torch.profiler.profile(activities=activities) as profiler:
-        started = time.perf_counter()
-        run()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        elapsed_us = (time.perf_counter() - started) * 1e6
-    calls, launches, in_graphs = 0, 0, 0.0
-    generated: dict[str, int] = {}
-    for event in profiler.key_averages():
-        if _GRAPH_CALL.fullmatch(event.key):
-            calls += event.count
-            in_graphs += event.cpu_time_total
-        elif event.key in _GRAPH_LAUNCHES:
-            launches += event.count
-        elif event.key.startswith("triton_") and "CUDA" in str(event.device_type):
-            generated[event.key] = event.count
-    return {
-        "graph_calls": calls,
-        "graph_launches": launches,
-        "generated": generated,
-        "share": min(1.0, in_graphs / elapsed_us) if elapsed_us > 0 else 0.0,
-    }
+def _switches() -> tuple[str, ...]:
+    """Name the settings that keep torch from compiling, or from saying that it did not."""
+    found = [f"{name}={os.environ[name]}" for name in _VARIABLES if os.environ.get(name)]
+    config: Any = loaded("torch._dynamo", "config")
+    found += [
+        f"torch._dynamo.config.{name} is set"
+        for name in ("disable", "suppress_errors")
+        if getattr(config, name, False) is True
+    ]
+    stance = getattr(loaded("torch._dynamo.eval_frame", "_stance"), "stance", "default")
+    if stance != "default":
+        found.append(f"the stance of torch.compiler is {stance}")
+    return tuple(found)

@@ -1,48 +1,60 @@
-"""Models built from a configuration, with random weights from a seed; nothing is downloaded.
+"""The models that the harness measures: built from models.json, or loaded from the hub's files.
 
-models.json holds the architectures with their parameter counts. Weights are uniform with mean 0
-and deviation 1/sqrt(fan in), so that logits are well apart; norms are 1 and biases 0. They are
-drawn as integers from torch's Mersenne Twister in the order of the parameters' names: the same
-weights in every release of torch and transformers, which their own initialisation does not promise.
+models.json holds architectures, not weights: for each model its configuration, the number of its
+parameters, the hub repository that it corresponds to, and where these facts come from. What is
+built or loaded is counted and compared, so that a release of transformers which reads a
+configuration differently is found out.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from cache_compat import build_from_config
+from hub_weights import load_model, read_origin
+from random_weights import WithoutDrawing, fill
 from spec import Spec, SpecError
 
 MODELS = Path(__file__).with_name("models.json")
-
-_STEPS = 1 << 24
-_AT_ONCE = 1 << 22
+SYNTHETIC, HUB = "synthetic", "hub"
 
 
 def build_model(spec: Spec) -> torch.nn.Module:
-    """Build the model of a spec on its device, in its dtype.
+    """Make the model of a spec on its device, in its dtype, ready to be measured.
 
     Raises:
-        SpecError: there is no such model, it has too few positions, or what this release of
-            transformers builds is not the architecture that models.json describes.
+        SpecError: there is no such model, it has too few positions, its weights are not there, or
+            what this release of transformers makes is not what models.json describes.
     """
-    known = json.loads(MODELS.read_text(encoding="utf-8"))
-    if spec.model not in known:
-        raise SpecError(f"there is no model {spec.model!r}; known: {', '.join(sorted(known))}")
-    entry = known[spec.model]
-    positions = entry["config"]["max_position_embeddings"]
-    if spec.positions > positions:
-        raise SpecError(
-            f"{spec.model} has {positions} positions, and {spec.positions} are asked for"
-        )
-    model = build_from_config(entry["model_type"], entry["config"], getattr(torch, spec.dtype))
-    _fill(model, spec.seed)
+    entry = _known().get(spec.model)
+    if entry is not None:
+        _check_positions(spec, entry["config"])
+    model = _loaded(spec) if spec.weights == HUB else _synthetic(spec, entry)
+    _check_positions(spec, vars(model.config))
     counted = count_parameters(model)
-    if counted != entry["parameters"]:
+    checked = entry is not None and "quantized" not in entry
+    if entry is not None and checked and counted != entry["parameters"]:
         raise SpecError(f"{spec.model} has {counted} parameters, not {entry['parameters']}")
-    return model.eval().to(spec.device)
+    return model.eval()
+
+
+def model_facts(spec: Spec, model: torch.nn.Module) -> dict[str, object]:
+    """Say what was measured, for the header: size, attention, and whose weights."""
+    facts: dict[str, object] = {
+        "parameters": count_parameters(model),
+        "weight_bytes": weight_bytes(model),
+        "attention": getattr(model.config, "_attn_implementation", None),
+        "weights": spec.weights,
+        "revision": None,
+    }
+    if spec.weights == HUB:
+        origin = read_origin(_directory(spec))
+        return {**facts, "source": origin["repo"], "revision": origin["revision"]}
+    return {**facts, "source": f"architecture of models.json, random weights from seed {spec.seed}"}
 
 
 def count_parameters(model: torch.nn.Module) -> int:
@@ -51,19 +63,50 @@ def count_parameters(model: torch.nn.Module) -> int:
 
 
 def weight_bytes(model: torch.nn.Module) -> int:
-    """Bytes of all parameters, shared ones once."""
-    return sum(value.numel() * value.element_size() for value in model.parameters())
+    """Bytes of all weights, shared ones once; packed ones of a quantized model are buffers."""
+    total: int = sum(value.numel() * value.element_size() for value in model.parameters())
+    if getattr(model.config, "quantization_config", None) is None:
+        return total
+    packed: int = sum(value.numel() * value.element_size() for value in model.buffers())
+    return total + packed
 
 
-def _fill(model: torch.nn.Module, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in sorted(model.named_parameters()):
-            if parameter.ndim < 2:
-                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
-                continue
-            scale = (12.0 / parameter.shape[-1]) ** 0.5 / _STEPS
-            for part in parameter.view(-1).split(_AT_ONCE):
-                drawn = torch.empty(part.numel(), dtype=torch.int32)
-                drawn.random_(0, _STEPS, generator=generator)
-                part.copy_((drawn - _STEPS // 2).to(torch.float32) * scale)
+def _known() -> dict[str, Any]:
+    return dict(json.loads(MODELS.read_text(encoding="utf-8")))
+
+
+def _synthetic(spec: Spec, entry: dict[str, Any] | None) -> torch.nn.Module:
+    if entry is None:
+        raise SpecError(f"there is no model {spec.model!r}; known: {', '.join(sorted(_known()))}")
+    if "quantized" in entry:
+        raise SpecError(
+            f"{spec.model} is quantized ({entry['quantized']}), and random weights have no "
+            "calibrated scales: measure it with weights from the hub"
+        )
+    dtype = getattr(torch, spec.dtype)
+    # Built where it is measured: there are never two copies of a large model.
+    with torch.device(spec.device), WithoutDrawing():
+        model = build_from_config(entry["model_type"], entry["config"], dtype)
+    fill(model, spec.seed)
+    return model
+
+
+def _loaded(spec: Spec) -> torch.nn.Module:
+    directory = _directory(spec)
+    read_origin(directory)
+    return load_model(directory, getattr(torch, spec.dtype), spec.device)
+
+
+def _directory(spec: Spec) -> Path:
+    if spec.weights_dir is None:
+        raise SpecError(f"weights of {spec.model} from the hub are asked for, and no folder named")
+    return Path(spec.weights_dir)
+
+
+def _check_positions(spec: Spec, config: Mapping[str, Any]) -> None:
+    """Refuse more positions than the model has; GPT-2 has another word for them."""
+    positions = config.get("max_position_embeddings", config.get("n_positions"))
+    if positions is not None and spec.positions > positions:
+        raise SpecError(
+            f"{spec.model} has {positions} positions, and {spec.positions} are asked for"
+        )

@@ -1,10 +1,12 @@
 """The file that the harness leaves: one JSON object per line, each written as soon as it is known.
 
-    header     what is measured and with what: spec, versions, device, model
-    iteration  one timed call: latency in ms, tokens made, whether all was finite
+    header     what is measured and with what: spec, versions, device, model, the least time that
+               an iteration can take, and how near two logits must be for a tie
+    iteration  one timed call: times in ms, tokens made with those that tie with them, digests of
+               the prompt and of the last logits, whether all was finite
     compile    what was compiled and what executed, with the decision
     failure    an exception, complete
-    end        the last line of a run that came through
+    end        the last line of a run that came through: peak memory, time outside of timed calls
 
 A file without `end` is of a process that died; what it holds is still true.
 """
@@ -23,6 +25,11 @@ class ResultFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    @property
+    def path(self) -> Path:
+        """Where it is; artifacts go beside it."""
+        return self._path
 
     def __enter__(self) -> ResultFile:
         self._stream = self._path.open("x", encoding="utf-8")

@@ -100,6 +100,10 @@ class AssetStep(Record):
     It is cached under the digest of `key` and shared by points with an equal key, so `key` must
     name everything that the content depends on. The command finds the directory to fill in the
     variable REPROKIT_ASSET_DIR and must leave nothing elsewhere.
+
+    Attributes:
+        inherits: names of variables of the caller that this step alone gets, tokens among them;
+            their values are recorded nowhere.
     """
 
     name: str
@@ -107,6 +111,7 @@ class AssetStep(Record):
     command: Command
     about_bytes: int | None = None
     title: str
+    inherits: tuple[str, ...] = ()
 
 
 class Invocation(Record):
@@ -242,6 +247,32 @@ class ChecksModel(Protocol):
         ...
 
 
+class Slice(Record):
+    """A part of a claim that can be measured on a small machine.
+
+    Attributes:
+        changes: dotted path in the claim to the value that is set there; None takes away what is
+            there.
+        device: measured on this device, whatever the regime names; None leaves it.
+    """
+
+    changes: dict[str, JsonValue]
+    device: str | None = None
+
+
+@runtime_checkable
+class Slices(Protocol):
+    """What an adapter may have beside: models that `--set model=NAME` puts into a claim."""
+
+    def slices(self) -> tuple[str, ...]:
+        """Name those that there are."""
+        ...
+
+    def slice(self, name: str, claim: Mapping[str, JsonValue]) -> Slice:
+        """Say what a name of `slices` stands for in a claim, of which no part need be valid."""
+        ...
+
+
 @runtime_checkable
 class SharesProcesses(Protocol):
     """What an adapter may have beside: one process for several cells of one arm.
@@ -256,6 +287,15 @@ class SharesProcesses(Protocol):
 
     def shared_command(self, setup: Setup, point: PointContext, launch: Launch) -> Command:
         """Say how to launch a process that measures several invocations (see `Launch`)."""
+        ...
+
+
+@runtime_checkable
+class HasSubjectAxes(Protocol):
+    """What an adapter may have beside: cell axes that change nothing for the baseline."""
+
+    def subject_axes(self) -> frozenset[str]:
+        """Name them; the baseline is measured once for all their values where they are swept."""
         ...
 
 

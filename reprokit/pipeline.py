@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from reprokit.adapter import Adapter, load_adapter
 from reprokit.claim.load import LoadedClaim, load_claim
+from reprokit.envs.host import check_interpreter
 from reprokit.envs.prepare import prepare_points
 from reprokit.errors import ClaimError, DamagedRunError, RunError, UsageError
 from reprokit.machine import Machine
@@ -37,7 +38,10 @@ from reprokit.verdict.score import score
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for: a claim and how to sweep it. Two equal requests give equal plans."""
+    """What a user asks for: a claim and how to sweep it. Two equal requests give equal plans.
+
+    `host` is an existing interpreter to measure on instead of locked environments.
+    """
 
     claim: Path
     sweeps: tuple[str, ...] = ()
@@ -46,6 +50,7 @@ class Request:
     device: str | None = None
     seed: int | None = None
     allow_local: bool = False
+    host: Path | None = None
 
 
 def plan_claim(request: Request) -> tuple[LoadedClaim, Plan]:
@@ -56,15 +61,18 @@ def plan_claim(request: Request) -> tuple[LoadedClaim, Plan]:
         sweeps=request.sweeps,
         design=request.design,
         seed=request.seed,
-        device=request.device,
+        device=request.device or loaded.device,
     )
-    return loaded, plan
+    host = str(request.host) if request.host is not None else None
+    return loaded, plan.model_copy(update={"host": host})
 
 
 def prepare_run(
     loaded: LoadedClaim, plan: Plan, machine: Machine, observer: Observer
 ) -> tuple[RunDirectory, dict[str, ReadyPoint]]:
     """Plan to a run directory with an environment per point; all that needs a network."""
+    if plan.host is not None:
+        check_interpreter(Path(plan.host))
     run = RunDirectory.create(
         machine.runs,
         plan=plan,

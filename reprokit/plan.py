@@ -57,6 +57,9 @@ class Plan(Record):
         invocations: in the order of execution, interleaved from `seed`.
         same_failure_stops: after so many equal failures of one arm in one cell its further
             invocations are not made; 0 for never.
+        baselines: cell to the cell whose baseline is its own too, for they differ only in axes that
+            are the subject's; cells that are not in it have one of their own.
+        host: existing interpreter that is measured on; None for locked environments.
         altered: `--set` and other departures from the claim file, as "path=value".
     """
 
@@ -72,6 +75,8 @@ class Plan(Record):
     timeout_s: float
     invocations: tuple[PlannedInvocation, ...]
     same_failure_stops: int = 0
+    baselines: dict[str, str] = Field(default_factory=dict)
+    host: str | None = None
     excluded: tuple[Excluded, ...] = ()
     altered: tuple[str, ...] = ()
     notes: tuple[str, ...] = Field(default_factory=tuple)
@@ -81,6 +86,10 @@ class Plan(Record):
         return tuple(
             row for planned in self.invocations for row in planned.row_ids(self.setup.samples)
         )
+
+    def baseline_cell(self, cell_id: str) -> str:
+        """Return the cell in which the baseline of a cell is measured."""
+        return self.baselines.get(cell_id, cell_id)
 
     def point(self, point_id: str) -> StackPoint:
         """Find a stack point by id."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from reprokit.adapter import Adapter
 from reprokit.claim.model import Claim, GitSource
 from reprokit.claim.repository import repository_complaint
+from reprokit.envs.checkout_content import few
+from reprokit.envs.host_probe import host_changes
 from reprokit.envs.prepare import PreparedPoint, PrepareOptions, prepare_points
 from reprokit.envs.recheck import recheck_points
 from reprokit.errors import DamagedRunError, RunError
@@ -51,12 +53,21 @@ def _check_same(run: RunDirectory, before: ReadyPoint, now: ReadyPoint) -> None:
             f"{now.failed_detail or now.failed}",
             hint="Put it right and continue, or start a new run.",
         )
-    if (before.lock_sha256, before.tree) != (now.lock_sha256, now.tree):
+    measured = (before.identity, before.lock_sha256, before.tree)
+    if measured != (now.identity, now.lock_sha256, now.tree):
         raise DamagedRunError(
             f"{run.path}: stack point {before.point} resolves to another environment or source "
-            "than the one that was measured",
+            f"than the one that was measured{_changes(before, now)}",
             hint="Start a new run; rows of two environments are never pooled.",
         )
+
+
+def _changes(before: ReadyPoint, now: ReadyPoint) -> str:
+    """Name what changed on an existing interpreter, which no lock holds fast."""
+    if before.locked or before.probe is None or now.probe is None:
+        return ""
+    changes = host_changes(before.probe, now.probe)
+    return f" ({few(changes)})" if changes else ""
 
 
 def prepare_options(

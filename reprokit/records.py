@@ -48,6 +48,9 @@ class RowStatus(StrEnum):
 NOT_ATTEMPTED = frozenset({RowStatus.ENVIRONMENT_FAILED, RowStatus.UNSUPPORTED, RowStatus.NOT_RUN})
 """Statuses that say nothing about stability: the measurement was never possible or never began."""
 
+STOPPED_EARLY = "stopped_early"
+"""Begin of the reason of rows whose invocation was not made because equal failures were enough."""
+
 
 class CompileDecision(StrEnum):
     """Whether compiled code really executed (design, section 7)."""
@@ -81,6 +84,8 @@ class Evidence(Record):
         output_tokens: the greedy token ids of one iteration, for comparing arms.
         output_ties: for each of them the other id that rounding alone could have made the greedy
             choice; None where the choice was clear. The tolerance is in `extra`.
+        output_steps: how many consecutive tokens make one sequence, in which every token depends
+            on those before it; 1 where every token stands for itself. None is taken as 1.
         input_digest: digest of the iteration's input; iterations with other inputs are compared
             with other outputs.
         output_digest: digest of all that the iteration computed, to the bit.
@@ -95,6 +100,7 @@ class Evidence(Record):
     tokens_asked: int | None = None
     output_tokens: tuple[int, ...] | None = None
     output_ties: tuple[int | None, ...] | None = None
+    output_steps: int | None = None
     input_digest: str | None = None
     output_digest: str | None = None
     floor_ms: float | None = None

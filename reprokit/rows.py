@@ -9,7 +9,8 @@ What decides a row's status, in this order:
 5. the samples contradict the plan (too many, one twice): `wrong_output`, all of them;
 6. a sample is missing: how the process ended (`timeout`, `killed`, `oom`, `crash`), and
    `fall_through` for a process that exited well without it;
-7. a sample is there: its own status, lowered by the gates of `run/proof.py`. Samples that were
+7. a sample is there: its own status, lowered by the gates of `run/proof.py`, and at last by those
+   of `run/agreement.py`, which compare rows with each other. Samples that were
    reported before a process ended badly keep their status and the label `died_later`, because the
    missing ones bear the failure. When none is missing all of them bear it: a claim cannot rest on
    a process that died.
@@ -27,13 +28,15 @@ from pydantic import ValidationError
 
 from reprokit.adapter import Adapter, Reading, Sample
 from reprokit.errors import DamagedRunError, RunError
-from reprokit.failure import is_out_of_memory, make_failure, read_failure
+from reprokit.failure import classify, is_out_of_memory, make_failure
 from reprokit.plan import Plan, PlannedInvocation
 from reprokit.process.launch import Exit
-from reprokit.records import Arm, Evidence, Failure, Row, RowStatus
+from reprokit.records import Evidence, Failure, Row, RowStatus
+from reprokit.run.agreement import with_outputs_checked
 from reprokit.run.atomic import write_atomic
 from reprokit.run.directory import RunDirectory
 from reprokit.run.ending import Finding, bad_end
+from reprokit.run.failing import fingerprinted, logged_failure
 from reprokit.run.invocation import (
     InvocationSpec,
     identity,
@@ -43,14 +46,7 @@ from reprokit.run.invocation import (
     refuse_strangers,
 )
 from reprokit.run.logs import spoiled
-from reprokit.run.proof import (
-    DEVICE_UNREPORTED,
-    OUTPUT_UNCHECKED,
-    disagreement,
-    impossible_time,
-    lowered,
-    merged,
-)
+from reprokit.run.proof import DEVICE_UNREPORTED, impossible_time, lowered, merged
 from reprokit.stack import ReadyPoint
 
 DIED_LATER = "died_later"
@@ -68,7 +64,7 @@ def collect_rows(
     rows = [
         row for planned in plan.invocations for row in _rows(plan, planned, ready, adapter, run)
     ]
-    checked = tuple(_with_output_checked(rows))
+    checked = with_outputs_checked(rows, plan.baselines)
     if tuple(row.id for row in checked) != plan.row_ids():
         raise DamagedRunError(f"{run.path}: the rows are not those that were planned")
     return checked
@@ -144,6 +140,8 @@ def _unfinished(spec: InvocationSpec | None, found: Exit | None) -> Finding:
         return Finding(RowStatus.NOT_RUN, "never_started")
     if spec.refused is not None:
         return Finding(RowStatus.UNSUPPORTED, f"no_command: {spec.refused}")
+    if spec.stopped_early is not None:
+        return Finding(RowStatus.NOT_RUN, spec.stopped_early)
     return Finding(RowStatus.NOT_RUN, "interrupted: resume the run to make it again")
 
 
@@ -169,10 +167,18 @@ def _make_row(
     return Row(
         id=planned.row_ids(plan.setup.samples)[iteration], point=planned.point, cell=planned.cell,
         arm=planned.arm, invocation=planned.index, iteration=iteration,
-        status=finding.status, reason=finding.reason or None, failure=failure,
+        status=finding.status, reason=finding.reason or None,
+        failure=_classified(failure, finding.status),
         values=_finite(sample) if sample else {}, cold=sample.cold if sample else False,
         labels=labels, evidence=evidence or Evidence(),
     )  # fmt: skip
+
+
+def _classified(failure: Failure | None, status: RowStatus) -> Failure | None:
+    """Name a failure; one that the benchmark's own harness named keeps its name."""
+    if failure is None or failure.kind is not None:
+        return failure
+    return failure.model_copy(update={"kind": classify(failure, status)})
 
 
 def _finite(sample: Sample) -> dict[str, float]:
@@ -253,7 +259,7 @@ def _read(
 ) -> _Made:
     context = point_context(point, adapter)
     reading = adapter.read(plan.setup, context, invocation_record(plan, planned, run))
-    logged = _logged(reading, run, planned, Path(context.source))
+    logged = logged_failure(reading, run, planned, Path(context.source))
     out_of_memory = logged is not None and is_out_of_memory(logged)
     end = bad_end(found, timeout_s=plan.timeout_s, out_of_memory=out_of_memory)
     pairs = [(sample, merged(reading.evidence, sample.evidence)) for sample in reading.samples]
@@ -279,24 +285,6 @@ def _contradiction(reading: Reading, planned: int) -> Finding | None:
     return Finding(RowStatus.WRONG_OUTPUT, reason) if reason else None
 
 
-def _logged(
-    reading: Reading, run: RunDirectory, planned: PlannedInvocation, source: Path
-) -> Failure | None:
-    """Return the benchmark's own record of its failure, else what its logs say.
-
-    Standard output is full of results, so it counts only where it names an exception.
-    """
-    if reading.failure is not None:
-        return _fingerprinted(reading.failure)
-    folder = run.invocation(planned.id)
-    found = read_failure(folder / "stderr.log", relative_to=run.path, source=source)
-    if found is None or found.exception is None:
-        other = read_failure(folder / "stdout.log", relative_to=run.path, source=source)
-        if other is not None and other.exception is not None:
-            return other
-    return found
-
-
 def _failure(end: Finding | None, logged: Failure | None, log: str) -> Failure | None:
     """Choose what the rows without a sample show as their failure.
 
@@ -314,38 +302,4 @@ def _failure(end: Finding | None, logged: Failure | None, log: str) -> Failure |
 def _completed(sample: Sample) -> Sample:
     if sample.failure is None:
         return sample
-    return sample.model_copy(update={"failure": _fingerprinted(sample.failure)})
-
-
-def _fingerprinted(failure: Failure) -> Failure:
-    """Give a failure that an adapter left without a fingerprint the one that all others have."""
-    if failure.fingerprint:
-        return failure
-    return make_failure(
-        failure.exception, failure.message,
-        frame=failure.frame, causes=failure.causes, log=failure.log,
-    )  # fmt: skip
-
-
-def _with_output_checked(rows: list[Row]) -> Iterator[Row]:
-    """Compare every subject's output with the baseline's of the same point and cell."""
-    references: dict[tuple[str, str], set[tuple[int, ...]]] = {}
-    for row in rows:
-        tokens = row.evidence.output_tokens
-        if row.arm is Arm.BASELINE and row.status is RowStatus.OK and tokens is not None:
-            references.setdefault((row.point, row.cell), set()).add(tokens)
-    for row in rows:
-        if row.arm is Arm.SUBJECT and row.status is RowStatus.OK:
-            yield _output_checked(row, references.get((row.point, row.cell), set()))
-        else:
-            yield row
-
-
-def _output_checked(row: Row, references: set[tuple[int, ...]]) -> Row:
-    tokens = row.evidence.output_tokens
-    if tokens is None or not references:
-        return row.model_copy(update={"labels": (*row.labels, OUTPUT_UNCHECKED)})
-    finding = disagreement(tokens, references)
-    if finding is None:
-        return row
-    return row.model_copy(update={"status": finding.status, "reason": finding.reason})
+    return sample.model_copy(update={"failure": fingerprinted(sample.failure)})

@@ -12,6 +12,8 @@ from reprokit.records import Record, Scalar
 
 SHA_AXIS = "sha"
 PYTHON_AXIS = "python"
+COMPILE_MODE_AXIS = "compile_mode"
+"""Cell axis that says what the subject is; nothing to the baseline."""
 CELL_AXES = frozenset({"model", "dtype", "phase", "cache", "compile_mode", "token_len", "batch"})
 """Axes that vary inside an environment; every other axis but sha and python is a package."""
 
@@ -71,11 +73,18 @@ class StackPoint(Record):
 
 
 class Distribution(Record):
-    """An installed distribution as seen from inside; digest is that of its RECORD file."""
+    """An installed distribution as seen from inside.
+
+    Attributes:
+        record_sha256: digest of its RECORD file; None where it has none.
+        content_sha256: digest of all its files, for those that a point on an existing interpreter
+            needs. In a locked environment the files are those of RECORD.
+    """
 
     name: str
     version: str
     record_sha256: str | None
+    content_sha256: str | None = None
 
 
 class Probe(Record):
@@ -102,12 +111,18 @@ class Probe(Record):
     platform: dict[str, JsonValue] = Field(default_factory=dict)
 
     def version(self, name: str) -> str | None:
-        """Version of a distribution as installed, None where it is not."""
+        """Version of a distribution as installed, None where it is not.
+
+        torch and triton also count where another distribution provides them (pytorch-triton), or
+        none does (a build put on the path by hand).
+        """
         wanted = re.sub(r"[-_.]+", "-", name).lower()
         for found in self.distributions:
             if found.name == wanted:
                 return found.version
-        return None
+        facts = {"torch": self.torch, "triton": self.triton}.get(wanted) or {}
+        version = facts.get("distribution") or facts.get("version")
+        return version if isinstance(version, str) else None
 
 
 class ReadyPoint(Record):
@@ -120,6 +135,7 @@ class ReadyPoint(Record):
         locked: False for an existing interpreter (host stack).
         relocked: True when a committed lock was put aside by `--relock`.
         tree: Git tree hash of the checkout; for a built-in benchmark a digest of its files.
+        unmet: what the claim asks for and an existing interpreter has in another version.
         notes: sentences that the report must not hide.
     """
 
@@ -139,6 +155,7 @@ class ReadyPoint(Record):
     relocked: bool = False
     probe: Probe | None = None
     assets: dict[str, str] = Field(default_factory=dict)
+    unmet: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

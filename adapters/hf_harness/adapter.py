@@ -1,4 +1,4 @@
-"""How the internal harness is asked: one spec per invocation, as JSON on its command line."""
+"""How the internal harness is asked: by specs, as JSON on its command line."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from adapters.hf_harness.batch import batch_arguments
 from adapters.hf_harness.options import (
     AXES,
     DTYPES,
-    HARNESS_MODES,
-    HARNESS_PHASES,
     MODES,
     Options,
     check_options,
     complaint_about,
 )
 from adapters.hf_harness.result import read_result
+from adapters.hf_harness.slices import make_slice, slice_names
+from adapters.hf_harness.weights import WEIGHTS_ASSET, asset_steps, model_complaint
 from reprokit.adapter import (
     AssetStep,
     Command,
     Invocation,
+    Launch,
     Misfit,
     Model,
     PointContext,
     Reading,
     Setup,
+    Slice,
 )
 from reprokit.errors import UsageError
 from reprokit.records import Arm, Scalar
@@ -66,17 +69,25 @@ class HfHarness:
         """Ask for a model; whether the harness can build it, `command` says."""
         return None if model is not None else Misfit(path=("model",), **_NO_MODEL)
 
+    def slices(self) -> tuple[str, ...]:
+        """Name the models of `--set model=NAME`."""
+        return slice_names()
+
+    def slice(self, name: str, claim: Mapping[str, JsonValue]) -> Slice:
+        """Say what a name means in a claim."""
+        return make_slice(name, claim)
+
     def builtin_source(self) -> Path | None:
         """Return the harness's directory, which lies beside the adapters when installed too."""
         return _HARNESS
 
-    def assets(self, setup: Setup, point: PointContext) -> tuple[AssetStep, ...]:  # noqa: ARG002
-        """Return nothing: models are built in the process that measures them."""
-        return ()
+    def assets(self, setup: Setup, point: PointContext) -> tuple[AssetStep, ...]:
+        """Name the hub's weights, where they are asked for; random ones are made by the harness."""
+        return asset_steps(setup, point)
 
     def command(self, setup: Setup, point: PointContext, invocation: Invocation) -> Command:
         """Say how to launch the harness."""
-        spec = make_spec(setup, invocation)
+        spec = make_spec(setup, point, invocation.arm, invocation.cell)
         return Command(
             argv=(
                 point.python, "-s", point.source,
@@ -87,53 +98,77 @@ class HfHarness:
             unsupported=_unsupported(setup, spec),
         )  # fmt: skip
 
-    def read(self, setup: Setup, point: PointContext, invocation: Invocation) -> Reading:  # noqa: ARG002
+    def subject_axes(self) -> frozenset[str]:
+        """Name the compile mode: eager is eager whatever the subject's is."""
+        return frozenset({"compile_mode"})
+
+    def process_key(self, setup: Setup, arm: Arm, cell: Mapping[str, Scalar]) -> str:
+        """Let cells of one model, dtype and mode share a process.
+
+        One that cannot be measured is never in a process with one that can: it would end it.
+        """
+        spec = make_spec(setup, None, arm, cell)
+        key = " ".join(str(spec[name]) for name in ("model", "dtype", "mode"))
+        return key if _unsupported(setup, spec) is None else f"{key} unsupported"
+
+    def shared_command(self, setup: Setup, point: PointContext, launch: Launch) -> Command:
+        """Say how to launch a process that measures several cells one after the other."""
+        asked = [make_spec(setup, point, each.arm, each.cell) for each in launch.invocations]
+        places = [each.directory for each in launch.invocations]
+        complaints = (_unsupported(setup, spec) for spec in asked)
+        return Command(
+            argv=(point.python, "-s", point.source, *batch_arguments(asked, places)),
+            cwd=launch.directory,
+            unsupported=next((each for each in complaints if each is not None), None),
+        )
+
+    def read(self, setup: Setup, point: PointContext, invocation: Invocation) -> Reading:
         """Read the result file."""
-        return read_result(Path(invocation.directory) / RESULT, spec=make_spec(setup, invocation))
+        spec = make_spec(setup, point, invocation.arm, invocation.cell)
+        return read_result(Path(invocation.directory) / RESULT, spec=spec)
 
 
-def make_spec(setup: Setup, invocation: Invocation) -> dict[str, JsonValue]:
+def make_spec(
+    setup: Setup, point: PointContext | None, arm: Arm, cell: Mapping[str, Scalar]
+) -> dict[str, JsonValue]:
     """Put options, model, cell and arm together into the harness's spec.
+
+    Without a point nothing is known of where weights lie.
 
     Raises:
         UsageError: the claim has no model, or a cell axis has a value that cannot be measured.
     """
     if setup.model is None:
         raise UsageError(_NO_MODEL["message"], hint=_NO_MODEL["hint"])
-    cell = dict(invocation.cell)
-    for name, value in cell.items():
+    axes = dict(cell)
+    for name, value in axes.items():
         complaint = complaint_about(name, value)
         if complaint is not None:
             raise UsageError(f"hf_harness: the cell axis {complaint}")
-    mode = setup.arms[invocation.arm]
-    subject_mode = cell.pop("compile_mode", None)
-    if subject_mode is not None and invocation.arm is Arm.SUBJECT:
+    mode = setup.arms[arm]
+    subject_mode = axes.pop("compile_mode", None)
+    if subject_mode is not None and arm is Arm.SUBJECT:
         mode = str(subject_mode)
     return {
         **Options.model_validate(setup.options).model_dump(mode="json"),
         "model": setup.model.id,
         "dtype": setup.model.dtype,
-        **cell,
+        **axes,
         "mode": mode,
         "device": setup.device,
         "warmup": setup.warmup,
         "samples": setup.samples,
         "seed": setup.seed,
+        "weights": setup.model.weights,
+        "weights_dir": None if point is None else point.assets.get(WEIGHTS_ASSET),
     }
 
 
 def _unsupported(setup: Setup, spec: Mapping[str, JsonValue]) -> str | None:
     """Say why the harness cannot measure this; None where nothing is known against it."""
-    assert setup.model is not None
-    if setup.model.weights != "synthetic":
-        return (
-            f"the harness builds models with random weights only, and {setup.model.weights!r} are "
-            "asked for: set model.weights=synthetic"
-        )
-    known = json.loads((_HARNESS / "models.json").read_text(encoding="utf-8"))
-    if spec["model"] not in known:
-        return f"the harness has no model {spec['model']!r}; it has {', '.join(sorted(known))}"
-    for name, can in (("phase", HARNESS_PHASES), ("mode", HARNESS_MODES), ("dtype", DTYPES)):
-        if spec[name] not in can:
-            return f"the harness has no {name} {spec[name]!r}; it has {', '.join(can)}"
+    complaint = model_complaint(setup, spec)
+    if complaint is not None:
+        return complaint
+    if spec["dtype"] not in DTYPES:
+        return f"the harness has no dtype {spec['dtype']!r}; it has {', '.join(DTYPES)}"
     return None

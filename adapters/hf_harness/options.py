@@ -17,11 +17,7 @@ PHASES = ("prefill", "kv_decode", "e2e_kv")
 CACHES = ("DynamicCache", "StaticCache")
 DTYPES = ("float32", "float16", "bfloat16")
 MODES = ("eager", "default", "reduce-overhead", "max-autotune")
-"""Phases and modes that a claim may name; those that the harness cannot measure yet are answered
-with `unsupported`."""
-
-HARNESS_PHASES = ("prefill", "kv_decode")
-HARNESS_MODES = ("eager", "default")
+"""What the harness knows too; a test keeps the lists together."""
 
 AXES: dict[str, tuple[Scalar, ...] | None] = {
     "phase": PHASES,
@@ -39,8 +35,8 @@ class Options(Record):
     """What is measured where no cell axis says otherwise.
 
     Attributes:
-        token_len: tokens of the prompt in prefill, decode steps in kv_decode.
-        prompt_len: tokens of the prompt that kv_decode continues.
+        token_len: tokens of the prompt in prefill, decode steps in kv_decode and e2e_kv.
+        prompt_len: tokens of the prompt that is decoded from.
         threads: threads of one CPU operation; None leaves torch's own choice. Tiny models are
             measured with less noise on one.
     """

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from reprokit.adapter import Reading, Sample
 from reprokit.evidence import open_evidence
@@ -30,6 +39,16 @@ class _Line(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Floor(_Line):
+    """The least time in ms that one iteration can take; None with a reason."""
+
+    ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    reason: str | None = None
+
+
 class _Header(_Line):
     kind: Literal["header"]
     schema_: Annotated[Literal["reprokit/harness/v1"], Field(alias="schema")]
@@ -37,16 +56,40 @@ class _Header(_Line):
     versions: dict[str, str | None]
     device: dict[str, JsonValue]
     model: dict[str, JsonValue]
+    floor: dict[str, JsonValue]
+    tolerance: dict[str, JsonValue]
+
+    @property
+    def floor_ms(self) -> float | None:
+        return _Floor.model_validate(self.floor).ms
+
+    @model_validator(mode="after")
+    def _check_floor(self) -> Self:
+        _Floor.model_validate(self.floor)
+        return self
 
 
 class _Iteration(_Line):
     kind: Literal["iteration"]
     iteration: Annotated[int, Field(ge=0)]
-    latency_ms: Annotated[float, Field(allow_inf_nan=False)]
+    latency_ms: _Number
+    device_ms: _Number | None
+    ttft_ms: _Number | None
     device: str
     finite: bool
-    tokens: tuple[int, ...]
+    tokens_made: Annotated[int, Field(ge=0)]
     tokens_asked: int
+    output: tuple[int, ...]
+    ties: tuple[int | None, ...]
+    input: Annotated[str, Field(min_length=1)]
+    logits: Annotated[str, Field(min_length=1)] | None
+    overhead_ms: _Number | None
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        if not len(self.output) == len(self.ties) == self.tokens_made:
+            raise ValueError("tokens_made, output and ties must be equally long")
+        return self
 
 
 class _Compile(_Line):
@@ -54,6 +97,7 @@ class _Compile(_Line):
     decision: CompileDecision
     reason: str
     facts: dict[str, JsonValue] = Field(default_factory=dict)
+    artifact: str | None
 
 
 class _Failure(_Line):
@@ -67,6 +111,8 @@ class _Failure(_Line):
 class _End(_Line):
     kind: Literal["end"]
     iterations: int
+    peak_bytes: int | None
+    overhead_ms: _Number | None
 
 
 _Record = _Header | _Iteration | _Compile | _Failure | _End
@@ -91,9 +137,9 @@ def read_result(path: Path, *, spec: Mapping[str, JsonValue]) -> Reading:
         iterations = []
     cold = spec["warmup"] == 0
     return Reading(
-        samples=tuple(_sample(record, str(spec["phase"]), cold=cold) for record in iterations),
+        samples=tuple(_sample(record, spec, cold=cold) for record in iterations),
         evidence=_evidence(records, headers),
-        labels=("synthetic_weights",),
+        labels=(_whose_weights(headers, spec),),
         failure=_failure(failures[0]) if failures else None,
         problem=problem,
     )
@@ -136,38 +182,80 @@ def _differs(measured: Mapping[str, JsonValue], asked: Mapping[str, JsonValue]) 
     return json.dumps(measured, sort_keys=True) != json.dumps(asked, sort_keys=True)
 
 
-def _sample(record: _Iteration, phase: str, *, cold: bool) -> Sample:
-    values = {"latency_ms": record.latency_ms, "wall_ms": record.latency_ms}
-    if phase == "kv_decode" and record.latency_ms > 0:
-        values["tokps"] = 1000.0 * len(record.tokens) / record.latency_ms
+def _whose_weights(headers: list[_Header], spec: Mapping[str, JsonValue]) -> str:
+    """Label the rows: what the process says it measured, else what it was asked for."""
+    said = headers[0].model.get("weights") if headers else None
+    return f"{said or spec.get('weights', 'unknown')}_weights"
+
+
+def _sample(record: _Iteration, spec: Mapping[str, JsonValue], *, cold: bool) -> Sample:
+    phase = str(spec["phase"])
     return Sample(
         iteration=record.iteration,
-        values=values,
+        values=_values(record, phase),
         cold=cold and record.iteration == 0,
         status=RowStatus.OK if record.finite else RowStatus.WRONG_OUTPUT,
         reason=None if record.finite else "not_finite: the logits hold inf or nan",
         evidence=Evidence(
             device=record.device,
-            tokens=len(record.tokens),
+            tokens=record.tokens_made,
             tokens_asked=record.tokens_asked,
-            output_tokens=record.tokens,
+            output_tokens=record.output,
+            output_ties=record.ties,
+            output_steps=_dependent_tokens(phase, record.tokens_asked, spec.get("batch")),
+            input_digest=record.input,
+            output_digest=_output_digest(record),
         ),
     )
 
 
+def _dependent_tokens(phase: str, asked: int, batch: JsonValue) -> int:
+    """Length of one sequence of tokens of which each depends on the one before it.
+
+    The positions of a prompt are chosen independently, so that each is a sequence of its own.
+    """
+    if phase == "prefill" or not isinstance(batch, int):
+        return 1
+    return asked // batch
+
+
+def _values(record: _Iteration, phase: str) -> dict[str, float]:
+    values = {"latency_ms": record.latency_ms, "wall_ms": record.latency_ms}
+    if record.device_ms is not None:
+        values["device_ms"] = record.device_ms
+    if record.ttft_ms is not None:
+        values["ttft_ms"] = record.ttft_ms
+    if phase != "prefill" and record.tokens_made > 0 and record.latency_ms > 0:
+        values["tokps"] = 1000.0 * record.tokens_made / record.latency_ms
+    return values
+
+
+def _output_digest(record: _Iteration) -> str | None:
+    """Digest the tokens with the last logits; no logits, no digest."""
+    if record.logits is None:
+        return None
+    return hashlib.sha256(f"{record.output} {record.logits}".encode()).hexdigest()[:32]
+
+
 def _evidence(records: list[_Record], headers: list[_Header]) -> Evidence:
-    proof = next((record for record in records if isinstance(record, _Compile)), None)
     extra: dict[str, JsonValue] = {}
     if headers:
-        extra = {
-            "versions": dict(headers[0].versions),
-            "device": dict(headers[0].device),
-            "model": dict(headers[0].model),
-        }
-    if proof is None:
-        return Evidence(extra=extra)
-    found = CompileEvidence(decision=proof.decision, reason=proof.reason, facts=proof.facts)
-    return Evidence(compile=found, extra=extra)
+        extra = headers[0].model_dump(include={"versions", "device", "model", "floor", "tolerance"})
+    for record in records:
+        if isinstance(record, _End):
+            extra |= {"peak_bytes": record.peak_bytes, "overhead_ms": record.overhead_ms}
+        if isinstance(record, _Compile) and record.artifact is not None:
+            extra["compile_artifact"] = record.artifact
+    proof = next((record for record in records if isinstance(record, _Compile)), None)
+    return Evidence(
+        floor_ms=headers[0].floor_ms if headers else None,
+        compile=None if proof is None else _proof(proof),
+        extra=extra,
+    )
+
+
+def _proof(record: _Compile) -> CompileEvidence:
+    return CompileEvidence(decision=record.decision, reason=record.reason, facts=record.facts)
 
 
 def _failure(record: _Failure) -> Failure:

@@ -14,6 +14,7 @@ from reprokit.claim.labels import with_labels
 from reprokit.claim.model import Claim
 from reprokit.claim.override import as_text, with_overrides
 from reprokit.claim.problems import Problem
+from reprokit.claim.slice import with_slice
 from reprokit.claim.source import read_document
 
 
@@ -24,8 +25,10 @@ class LoadedClaim:
     Attributes:
         path: the claim file, as it was named.
         text: its content, to the letter.
-        altered: departures from the file, as "path=value".
+        altered: departures from the file, as "path=value"; those that one of them implies as
+            "path = value (path=value)".
         adapter: the adapter that it names.
+        device: to measure on, where a slice of the claim is for another one than its regime's.
     """
 
     claim: Claim
@@ -33,6 +36,7 @@ class LoadedClaim:
     text: str
     altered: tuple[str, ...]
     adapter: Adapter
+    device: str | None = None
 
     def lock(self) -> Path | None:
         """Path of the committed lock, None where the claim names none."""
@@ -51,14 +55,15 @@ def load_claim(
 
     Args:
         path: the claim file.
-        overrides: "path=value", set before anything is checked.
+        overrides: "path=value", set before anything is checked; "model=NAME" is a slice.
         allow_local: accept file:// URLs and absolute paths as repositories.
         adapters: finds an adapter by name.
 
     Raises:
         ClaimError: everything that is wrong with the file, each with file:line:column.
     """
-    document = with_overrides(read_document(path), overrides)
+    sliced = with_slice(read_document(path), overrides, adapters)
+    document = with_overrides(sliced.document, sliced.overrides)
     document, claim, problems = _validate(document)
     draft = draft_of(claim) if claim is not None else partial_draft(document.data)
     adapter, missing = find_adapter(draft, adapters)
@@ -68,7 +73,8 @@ def load_claim(
     problems = [*document.problems, *document.sure(problems)]
     if problems or claim is None or adapter is None:
         raise document.invalid(problems)
-    return LoadedClaim(claim, path, document.text, overrides, adapter)
+    altered = (*overrides, *sliced.altered)
+    return LoadedClaim(claim, path, document.text, altered, adapter, sliced.device)
 
 
 def _validate(document: Document) -> tuple[Document, Claim | None, list[Problem]]:

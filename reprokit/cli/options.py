@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 import click
 
 from reprokit.claim.requirement import torch_backend_complaint
+from reprokit.envs.host import host_interpreter
+from reprokit.errors import UsageError
 from reprokit.machine import Machine
 from reprokit.pipeline import Request
 from reprokit.plan import Design
@@ -36,6 +41,17 @@ def _torch_backend(
     if value is not None and (complaint := torch_backend_complaint(value)):
         raise click.BadParameter(f"{complaint.message}. {complaint.hint}", ctx=ctx, param=param)
     return value
+
+
+def _host(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path | None:
+    """Find the interpreter; it is started only when something is prepared."""
+    if value is None:
+        return None
+    # A virtual environment that was made for reprokit has no torch; one that has it is the user's.
+    own = sys.prefix != sys.base_prefix and find_spec("torch") is None
+    return host_interpreter(
+        value, environ=os.environ, passed_over=Path(sys.prefix) if own else None
+    )
 
 
 plan_options = _apply(
@@ -67,6 +83,14 @@ plan_options = _apply(
         help="Short for --set model.weights=...; synthetic weights are random and labelled.",
     ),
     click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Measure on this device."),
+    click.option(
+        "--stack",
+        "host",
+        metavar="host[:PYTHON]",
+        callback=_host,
+        help="Measure on an existing interpreter, without uv and without a lock: the python3 of "
+        "the PATH, or PYTHON. The report says so.",
+    ),
     click.option("--seed", type=click.IntRange(min=0), help="Seed of the order of invocations."),
     click.option(
         "--allow-local-repos",
@@ -115,6 +139,7 @@ class PlanOptions(TypedDict):
     overrides: tuple[str, ...]
     weights: str | None
     device: str | None
+    host: Path | None
     seed: int | None
     allow_local_repos: bool
 
@@ -140,11 +165,21 @@ def request_of(claim_path: Path, given: PlanOptions) -> Request:
         device=given["device"],
         seed=given["seed"],
         allow_local=given["allow_local_repos"],
+        host=given["host"],
     )
 
 
 def machine_of(given: RunOptions) -> Machine:
-    """Describe this machine by its defaults and the options of a command."""
+    """Describe this machine by its defaults and the options of a command.
+
+    Raises:
+        UsageError: options about locks are given for an interpreter that has none.
+    """
+    if given["host"] is not None and (given["relock"] or given["torch_backend"]):
+        raise UsageError(
+            "--relock and --torch-backend are about locked stacks, and --stack host has no lock",
+            hint="Leave out one or the other.",
+        )
     return Machine.here(
         runs=given["runs"],
         relock=given["relock"],

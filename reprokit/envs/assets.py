@@ -127,7 +127,8 @@ def _variables(
     own = point_variables(
         os.environ, python=Path(point.python), bytecode=bytecode, compile_cache=compile_cache
     )
-    added = {**own, **step.command.env, ASSET_DIR_VARIABLE: str(partial)}
+    handed = {name: os.environ[name] for name in step.inherits if name in os.environ}
+    added = {**own, **handed, **step.command.env, ASSET_DIR_VARIABLE: str(partial)}
     return child_environment(os.environ, added=added).variables
 
 

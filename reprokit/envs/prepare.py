@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,20 +12,15 @@ from reprokit.claim.model import Claim, GitSource
 from reprokit.envs.assets import AssetBuilder, BuiltAssets
 from reprokit.envs.build import Built, EnvironmentBuilder
 from reprokit.envs.checkout import Checkout, checkout
+from reprokit.envs.host_stacks import HostEnvironment, HostStacks
+from reprokit.envs.locked_stacks import LockedStack, LockedStacks
 from reprokit.envs.locking import LockedPoint, PointLocks
-from reprokit.envs.probe import ProbeError
-from reprokit.envs.ready import StepFailure, Steps, ready_point
+from reprokit.envs.ready import Steps, ready_point
+from reprokit.envs.steps import StepFailure
 from reprokit.envs.torch_index import TorchIndex
 from reprokit.envs.uv_command import Uv
-from reprokit.errors import (
-    CheckoutError,
-    EnvironmentBuildError,
-    ReprokitError,
-    TamperedEnvironmentError,
-    UsageError,
-)
+from reprokit.errors import CheckoutError, ReprokitError, UsageError
 from reprokit.plan import Plan
-from reprokit.process.tool import kill_running_tools
 from reprokit.progress import Event, Observer, nobody
 from reprokit.stack import ReadyPoint, StackPoint
 
@@ -90,7 +84,8 @@ def prepare_points(
         observer: told what happens.
 
     Raises:
-        ReprokitError: nothing can be prepared at all: no uv, a damaged pip configuration.
+        ReprokitError: nothing can be prepared at all: no uv, a damaged pip configuration. An
+            existing interpreter needs neither.
         ClaimError: the committed lock is needed, and cannot be read or is no lock.
     """
     stage = _Stage(plan, claim, claim_dir, cache, adapter, options or PrepareOptions(), observer)
@@ -110,29 +105,38 @@ class _Stage:
     ) -> None:
         self._plan = plan
         self._claim = claim
+        self._claim_dir = claim_dir
         self._cache = cache
         self._adapter = adapter
         self._options = options
         self._observer = observer
-        uv = Uv.here(cache, offline=options.offline)
         self._torch = TorchIndex(options.torch_backend or claim.stack.torch_backend)
-        self._locks = PointLocks(
-            uv, self._torch, plan, claim, claim_dir,
+        self._stacks = self._locked() if plan.host is None else self._host(Path(plan.host))
+        self._assets = AssetBuilder(cache, adapter, plan.setup, observer)
+
+    def _host(self, python: Path) -> HostStacks:
+        return HostStacks(self._plan, self._claim, python, self._observer)
+
+    def _locked(self) -> LockedStacks:
+        claim, options = self._claim, self._options
+        uv = Uv.here(self._cache, offline=options.offline)
+        locks = PointLocks(
+            uv, self._torch, self._plan, claim, self._claim_dir,
             relock=options.relock, saved=options.saved_locks,
         )  # fmt: skip
-        self._builder = EnvironmentBuilder(
-            cache, uv, self._torch,
-            build_from_source=claim.stack.build_from_source, observer=observer,
+        builder = EnvironmentBuilder(
+            self._cache, uv, self._torch,
+            build_from_source=claim.stack.build_from_source, observer=self._observer,
         )  # fmt: skip
-        self._assets = AssetBuilder(cache, adapter, plan.setup, observer)
+        return LockedStacks(self._plan, locks, builder, jobs=options.jobs, tell=self._tell)
 
     def run(self) -> tuple[PreparedPoint, ...]:
         sources = {point.id: self._source(point) for point in self._plan.points}
-        locks = {point.id: self._lock(point) for point in self._locks.in_order()}
-        built = self._build_all(sources, locks)
+        failed = {name for name, found in sources.items() if isinstance(found, StepFailure)}
+        stacks = self._stacks.make(failed)
         prepared = []
         for done, point in enumerate(self._plan.points, start=1):
-            result = self._finish(point, sources[point.id], locks[point.id], built[point.id])
+            result = self._finish(point, sources[point.id], stacks[point.id])
             prepared.append(result)
             outcome = result.ready.failed or "ok"
             total = len(self._plan.points)
@@ -140,25 +144,6 @@ class _Stage:
                 Event("prepare", point.id, "prepared", done=done, total=total, outcome=outcome)
             )
         return tuple(prepared)
-
-    def _build_all(
-        self,
-        sources: Mapping[str, Checkout | Path | StepFailure],
-        locks: Mapping[str, LockedPoint | StepFailure],
-    ) -> dict[str, Built | StepFailure]:
-        jobs = max(1, self._options.jobs)
-        with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="build") as pool:
-            building = {
-                point.id: pool.submit(self._build, point, locks[point.id], sources[point.id])
-                for point in self._plan.points
-            }
-            try:
-                return {point_id: future.result() for point_id, future in building.items()}
-            except BaseException:
-                # Ctrl-C reaches only this thread; without this the others' uv would be waited for.
-                pool.shutdown(wait=False, cancel_futures=True)
-                kill_running_tools()
-                raise
 
     def _tell(self, point: StackPoint, text: str) -> None:
         self._observer(Event("prepare", point.id, text))
@@ -190,48 +175,26 @@ class _Stage:
         except OSError as error:
             return StepFailure.of_system("checkout_failed", error)
 
-    def _lock(self, point: StackPoint) -> LockedPoint | StepFailure:
-        self._tell(point, "resolving the stack")
-        try:
-            return self._locks.lock(point)
-        except EnvironmentBuildError as error:
-            return StepFailure.of("resolve_failed", error)
-
-    def _build(
-        self,
-        point: StackPoint,
-        locked: LockedPoint | StepFailure,
-        source: Checkout | Path | StepFailure,
-    ) -> Built | StepFailure:
-        if isinstance(locked, StepFailure):
-            return locked
-        if isinstance(source, StepFailure):
-            return source  # gigabytes are not installed for a point that has nothing to run
-        try:
-            return self._builder.ensure(locked.lock, locked.interpreter, point.id)
-        except EnvironmentBuildError as error:
-            return StepFailure.of(_build_code(error), error)
-        except OSError as error:
-            return StepFailure.of_system("install_failed", error)
-
     def _finish(
         self,
         point: StackPoint,
         source: Checkout | Path | StepFailure,
-        locked: LockedPoint | StepFailure,
-        built: Built | StepFailure,
+        stack: LockedStack | HostEnvironment | StepFailure,
     ) -> PreparedPoint:
+        locked = stack.locked if isinstance(stack, LockedStack) else None
+        built = stack.built if isinstance(stack, LockedStack) else stack
         assets: BuiltAssets | StepFailure | None = None
-        if isinstance(built, Built) and not isinstance(source, StepFailure):
+        if isinstance(built, Built | HostEnvironment) and not isinstance(source, StepFailure):
             assets = self._build_assets(point, source, built)
         steps = Steps(source, locked, built, assets)
-        ready = ready_point(point, steps, torch_note=self._torch.note())
+        host = self._plan.host is not None
+        ready = ready_point(point, steps, host=host, torch_note=self._torch.note())
         text = locked.lock.text() if isinstance(locked, LockedPoint) else None
         logs = assets.logs if isinstance(assets, BuiltAssets) else {}
         return PreparedPoint(ready, text, logs)
 
     def _build_assets(
-        self, point: StackPoint, source: Checkout | Path, built: Built
+        self, point: StackPoint, source: Checkout | Path, built: Built | HostEnvironment
     ) -> BuiltAssets | StepFailure:
         context = PointContext(
             point=point.id,
@@ -245,9 +208,3 @@ class _Stage:
             return StepFailure.of("asset_failed", error)
         except OSError as error:
             return StepFailure.of_system("asset_failed", error)
-
-
-def _build_code(error: EnvironmentBuildError) -> str:
-    if isinstance(error, TamperedEnvironmentError):
-        return "altered"
-    return "probe_failed" if isinstance(error, ProbeError) else "install_failed"

@@ -8,38 +8,23 @@ from pathlib import Path
 from reprokit.envs.assets import BuiltAssets
 from reprokit.envs.build import Built
 from reprokit.envs.checkout import Checkout
+from reprokit.envs.host_stacks import HostEnvironment
 from reprokit.envs.locking import LockedPoint
 from reprokit.envs.recheck import source_digest
-from reprokit.errors import ReprokitError
-from reprokit.stack import ReadyPoint, StackPoint
-
-
-@dataclass(frozen=True)
-class StepFailure:
-    """Why a step of a point failed; `code` is what `ReadyPoint.failed` says."""
-
-    code: str
-    detail: str
-
-    @classmethod
-    def of(cls, code: str, error: ReprokitError) -> StepFailure:
-        """Make the sentences of an error into those of a record."""
-        what = error.what.rstrip(".")
-        return cls(code, f"{what}. {error.hint}" if error.hint else what)
-
-    @classmethod
-    def of_system(cls, code: str, error: OSError) -> StepFailure:
-        """Make a refusal of the operating system (a full disk, no permission) into a record's."""
-        return cls(code, f"the system refused it: {error}. Check free space and permissions")
+from reprokit.envs.steps import StepFailure
+from reprokit.stack import ReadyPoint, StackPoint, digest
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What each step of a point ended with; `assets` is None where an earlier step failed."""
+    """What each step of a point ended with; None where an earlier step failed.
+
+    A point on an existing interpreter has no lock, failed or not.
+    """
 
     source: Checkout | Path | StepFailure
-    locked: LockedPoint | StepFailure
-    built: Built | StepFailure
+    locked: LockedPoint | StepFailure | None
+    built: Built | HostEnvironment | StepFailure | None
     assets: BuiltAssets | StepFailure | None
 
     def failure(self) -> StepFailure | None:
@@ -50,17 +35,26 @@ class Steps:
         return None
 
 
-def ready_point(point: StackPoint, steps: Steps, *, torch_note: str | None) -> ReadyPoint:
-    """Put a point's record together; a failed point keeps what the steps before had found."""
+def ready_point(
+    point: StackPoint, steps: Steps, *, host: bool, torch_note: str | None
+) -> ReadyPoint:
+    """Put a point's record together; a failed point keeps what the steps before had found.
+
+    Args:
+        point: the point as planned.
+        steps: what became of it.
+        host: whether it is measured on an existing interpreter.
+        torch_note: what the report must say about the PyTorch build that was resolved.
+    """
     failure = steps.failure()
     source = steps.source if isinstance(steps.source, Checkout) else None
     locked = steps.locked if isinstance(steps.locked, LockedPoint) else None
-    built = steps.built if isinstance(steps.built, Built) else None
+    built = steps.built if isinstance(steps.built, Built | HostEnvironment) else None
     assets = steps.assets if isinstance(steps.assets, BuiltAssets) else BuiltAssets()
     says = (locked.says if locked else None) or (built.undeclared if built else None)
     return ReadyPoint(
         point=point.id,
-        identity=point.identity(),
+        identity=_identity(point, built),
         failed=failure.code if failure else None,
         failed_detail=failure.detail if failure else None,
         environment=built.key if built else None,
@@ -71,11 +65,27 @@ def ready_point(point: StackPoint, steps: Steps, *, torch_note: str | None) -> R
         tree=_tree(steps.source),
         declared=(locked is None or locked.declared) and says is None,
         resolver_says=says,
+        locked=not host,
         relocked=locked.relocked if locked else False,
         probe=built.probe if built else None,
         assets=assets.folders,
-        notes=_notes(source, locked, torch_note),
+        unmet=built.unmet if isinstance(built, HostEnvironment) else (),
+        notes=(*_notes(source, locked, torch_note), *_doubts(built)),
     )
+
+
+def _identity(point: StackPoint, built: Built | HostEnvironment | None) -> str:
+    """Digest what was asked for, and on an existing interpreter also what was found there.
+
+    A lock's digest says what an environment is; an interpreter without one has only this.
+    """
+    if isinstance(built, HostEnvironment):
+        return digest([point.identity(), built.key])
+    return point.identity()
+
+
+def _doubts(built: Built | HostEnvironment | None) -> tuple[str, ...]:
+    return built.notes if isinstance(built, HostEnvironment) else ()
 
 
 def _place(source: Checkout | Path | StepFailure) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from reprokit.cache import CacheLayout
 from reprokit.envs.checkout import checkout_differences
+from reprokit.envs.host_probe import host_changes, looked_at, probe_host
 from reprokit.envs.probe import ProbeError, probe
 from reprokit.envs.store import Place, python_of
 from reprokit.stack import Alteration, ReadyPoint
@@ -35,7 +36,7 @@ def recheck_points(ready: Mapping[str, ReadyPoint], cache: CacheLayout) -> dict[
             continue
         key = point.environment or ""
         if key not in environments:
-            environments[key] = _environment(key, cache) if key else ()
+            environments[key] = _environment_changes(point, cache)
         if point.source not in sources:
             sources[point.source] = _source(point, cache)
         changed, added = sources[point.source]
@@ -74,7 +75,24 @@ def _source(point: ReadyPoint, cache: CacheLayout) -> tuple[tuple[str, ...], tup
     return (*differing.changed, *code), output
 
 
-def _environment(key: str, cache: CacheLayout) -> tuple[str, ...]:
+def _environment_changes(point: ReadyPoint, cache: CacheLayout) -> tuple[str, ...]:
+    if point.environment is None:
+        return ()
+    return _locked(point.environment, cache) if point.locked else _host(point)
+
+
+def _host(point: ReadyPoint) -> tuple[str, ...]:
+    """Probe an existing interpreter again; what it was is in the point's own record."""
+    if point.probe is None or point.python is None:
+        return ()
+    try:
+        now = probe_host(Path(point.python), looked_at(point.probe)).probe
+    except ProbeError as error:
+        return (error.what,)
+    return host_changes(point.probe, now)
+
+
+def _locked(key: str, cache: CacheLayout) -> tuple[str, ...]:
     place = Place(cache.environments, key)
     marker = place.marker()
     if marker is None:

@@ -1,4 +1,4 @@
-"""From a log to a `Failure`: exception class, message, terminal frame, chained causes.
+"""From a log to a `Failure`: exception class, message, terminal frame, chained causes, kind.
 
 The log is never held in memory: it is searched backwards in pieces for its last traceback, and a
 window around that is parsed. A log may hold anything, so nothing in it raises.
@@ -9,5 +9,6 @@ prefixed as torch.distributed does.
 
 from reprokit.failure.fingerprint import fingerprint
 from reprokit.failure.read import is_out_of_memory, make_failure, read_failure
+from reprokit.failure.taxonomy import classify
 
-__all__ = ["fingerprint", "is_out_of_memory", "make_failure", "read_failure"]
+__all__ = ["classify", "fingerprint", "is_out_of_memory", "make_failure", "read_failure"]

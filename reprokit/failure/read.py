@@ -82,10 +82,13 @@ def is_out_of_memory(failure: Failure) -> bool:
     """Tell whether memory ran out, of a device or of the host, here or in a chained cause."""
     chain = [(failure.exception or "", failure.message)]
     chain += [(cause.exception, cause.message) for cause in failure.causes]
-    return any(
-        name.rpartition(".")[2] in _OUT_OF_MEMORY_CLASSES or _OUT_OF_MEMORY.search(message)
-        for name, message in chain
-    )
+    return any(says_out_of_memory(name, message) for name, message in chain)
+
+
+def says_out_of_memory(exception: str, message: str) -> bool:
+    """Tell it of one exception alone."""
+    named = exception.rpartition(".")[2] in _OUT_OF_MEMORY_CLASSES
+    return named or _OUT_OF_MEMORY.search(message) is not None
 
 
 class _Log:

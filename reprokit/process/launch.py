@@ -45,6 +45,8 @@ class ProcessSpec(Record):
     Attributes:
         env: the whole environment; nothing is inherited.
         directory: where stdout.log, stderr.log and exit.json go; exists already.
+        stages: directories of the invocations that one process measures one after the other; the
+            timeout begins anew when stdout.log appears in the next of them.
         grace_s: time between SIGTERM and SIGKILL when `timeout_s` is over.
         log_limit_bytes: both streams together; more than that is a runaway, which is stopped
             before it fills the disk.
@@ -57,9 +59,15 @@ class ProcessSpec(Record):
     env: dict[str, str]
     directory: str
     timeout_s: Annotated[float, Field(gt=0)]
+    stages: tuple[str, ...] = ()
     grace_s: Annotated[float, Field(ge=0)] = 5.0
     log_limit_bytes: int = 4 * 1024**3
     min_free_bytes: int = 16 * 1024**2
+
+    @property
+    def longest_s(self) -> float:
+        """Time after which a supervisor that has said nothing is taken to stand still."""
+        return self.timeout_s * (1 + len(self.stages)) + self.grace_s + OVERDUE_S
 
 
 class Exit(Record):
@@ -134,7 +142,7 @@ def supervise(spec: ProcessSpec) -> Exit:
             # Before the spec is sent nothing runs yet, so no process is ever without its lease.
             lease.write(directory)
             _send(process, spec.model_copy(update={"env": {**spec.env, TOKEN: lease.token}}))
-            in_time = _ended(process, spec.timeout_s + spec.grace_s + OVERDUE_S)
+            in_time = _ended(process, spec.longest_s)
         finally:
             said, complaint = _stop(process)
             if process.returncode != 0:

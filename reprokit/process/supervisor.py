@@ -210,19 +210,54 @@ def _watch(
 ) -> str | None:
     """Wait for the end; return what has to be stopped for, None when it ended by itself."""
     deadline = begun + spec["timeout_s"]
+    stages = _Stages(spec["stages"])
     while True:
         benchmark.reap()
         if wake.stop:
             return "parent"
         if benchmark.ended is not None:
             return None
+        if stages.reached_another():
+            deadline = time.monotonic() + spec["timeout_s"]
         if time.monotonic() >= deadline:
             return "timeout"
-        if sum(os.fstat(log).st_size for log in logs) > spec["log_limit_bytes"]:
+        written = sum(os.fstat(log).st_size for log in logs) + stages.log_bytes()
+        if written > spec["log_limit_bytes"]:
             return "log_limit"
         if _disk_is_full(spec, logs):
             return "disk"
         wake.wait(min(TICK_S, deadline - time.monotonic()))
+
+
+class _Stages:
+    """Directories that a process comes to one after the other; its streams go there meanwhile."""
+
+    def __init__(self, directories: list[str]) -> None:
+        self._directories = directories
+        self._reached = 0
+
+    def reached_another(self) -> bool:
+        """Tell whether it has begun with more of them since this was asked last."""
+        before = self._reached
+        for place in range(before, len(self._directories)):
+            if os.path.lexists(Path(self._directories[place]) / "stdout.log"):
+                self._reached = place + 1
+        return self._reached > before
+
+    def log_bytes(self) -> int:
+        """Return the size of the logs of all that were reached."""
+        return sum(
+            _size(Path(directory) / name)
+            for directory in self._directories[: self._reached]
+            for name in ("stdout.log", "stderr.log")
+        )
+
+
+def _size(log: Path) -> int:
+    try:
+        return log.lstat().st_size
+    except OSError:
+        return 0
 
 
 def _disk_is_full(spec: dict[str, Any], logs: tuple[int, int]) -> bool:

@@ -46,7 +46,7 @@ def _row(each: PointEnvironment, packages: list[str]) -> list[str]:
     seen = bool(each.versions)
     return [
         code(each.point),
-        "**failed**" if each.failed else "verified" if seen else "unknown",
+        _state(each),
         text(each.python or ""),
         *(text(each.versions.get(name) or "not installed") if seen else "" for name in packages),
         text(each.device or ""),
@@ -54,6 +54,14 @@ def _row(each: PointEnvironment, packages: list[str]) -> list[str]:
         code((each.commit or "")[:_SHORT]),
         code((each.tree or "")[:_SHORT]),
     ]
+
+
+def _state(each: PointEnvironment) -> str:
+    if each.failed:
+        return "**failed**"
+    if not each.versions:
+        return "unknown"
+    return "probed" if each.locked is False else "verified"
 
 
 def _remarks(each: PointEnvironment) -> list[str]:

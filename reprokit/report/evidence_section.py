@@ -9,7 +9,7 @@ from reprokit.report.markup import code, details, table, text
 from reprokit.report.wording import estimate_words, status_words
 from reprokit.stats.sample import NO_DATA
 from reprokit.verdict.records import Asked, FailureGroup, InvocationSummary, PointVerdict, Verdict
-from reprokit.verdict.wording import count, number, position
+from reprokit.verdict.wording import count, kind_words, number, position
 
 _SHORT = 12
 _STATUS = {
@@ -161,7 +161,8 @@ def _failure(verdict: Verdict, group: Sequence[tuple[PointVerdict, FailureGroup]
     launches = sum(failure.invocations for _, failure in group)
     rows = sum(failure.rows for _, failure in group)
     counted = f"{count(launches, 'invocation')} ({count(rows, 'iteration')})"
-    lines = [f"- **{arm}**, {counted} {status_words(first.status)}: {code(first.headline)}"]
+    headline = code(kind_words(first) + first.headline)
+    lines = [f"- **{arm}**, {counted} {status_words(first.status)}: {headline}"]
     facts = {"class": first.exception, "frame": first.frame, "fingerprint": first.fingerprint}
     lines += [f"  - {name}: {code(fact)}" for name, fact in facts.items() if fact]
     lines += [f"  - caused by: {code(cause)}" for cause in first.causes]

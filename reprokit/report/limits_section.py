@@ -14,6 +14,7 @@ from reprokit.verdict.wording import count, one_line
 
 _SETTABLE = re.compile(r"[A-Za-z_][\w.-]*=.*")
 _LONGEST_COMMAND = 4000
+_WHERE = {False: "On any machine", True: "On a machine with such an interpreter"}
 
 
 def labels_section(verdict: Verdict) -> list[str]:
@@ -41,6 +42,7 @@ def reproduce_section(verdict: Verdict, claim: Claim, plan: Plan) -> list[str]:
         words += ["--sweep", axis if as_claimed else f"{axis}={chosen}"]
     words += [] if plan.design == "full" else ["--design", plan.design]
     words += ["--device", plan.setup.device, "--seed", str(plan.seed)]
+    words += ["--stack", f"host:{plan.host}"] if plan.host else []
     for change in plan.altered:
         # The device has its own option; the plan names it among the departures all the same.
         settable = _SETTABLE.fullmatch(change) and not change.startswith("device=")
@@ -49,7 +51,7 @@ def reproduce_section(verdict: Verdict, claim: Claim, plan: Plan) -> list[str]:
     return [
         "## Do it again",
         "",
-        "On any machine, from outside of this directory (`RUN` is its path):",
+        _WHERE[plan.host is not None] + ", from outside of this directory (`RUN` is its path):",
         "",
         *_block(command),
         "",

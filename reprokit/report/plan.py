@@ -49,7 +49,8 @@ def _points(plan: Plan) -> Iterator[str]:
     yield f"{count(len(plan.points), 'stack point')}:"
     for point in plan.points:
         yield f"  {point.id}"
-        yield f"      source {point.commit or 'built in'}; python {point.python or 'of reprokit'}"
+        own = "of reprokit" if plan.host is None else "as it is"
+        yield f"      source {point.commit or 'built in'}; python {point.python or own}"
         yield f"      {' '.join(point.requirements)}"
     for excluded in plan.excluded:
         axes = ", ".join(f"{axis}={value}" for axis, value in excluded.axes.items())
@@ -73,15 +74,18 @@ def _work(plan: Plan) -> Iterator[str]:
 def _downloads(
     claim: Claim, plan: Plan, *, torch_backend: str | None, relock: bool
 ) -> Iterator[str]:
+    if plan.host is not None:
+        yield f"measured on the existing interpreter {plan.host}: no lock, no packages installed"
     yield "prepare would bring to this machine, where it is not there yet:"
     if isinstance(claim.source, GitSource):
         commits = sorted({point.commit for point in plan.points if point.commit})
         yield f"  {claim.source.repo} at {', '.join(commit[:10] for commit in commits)}"
-    environments = {_environment(point) for point in plan.points}
-    build = f", PyTorch build {torch_backend}" if torch_backend else ""
-    locked = claim.stack.lock is not None and not relock
-    how = f"from {claim.stack.lock}" if locked else "resolved by uv"
-    yield f"  packages of {count(len(environments), 'environment')}, {how}{build}"
+    if plan.host is None:
+        environments = {_environment(point) for point in plan.points}
+        build = f", PyTorch build {torch_backend}" if torch_backend else ""
+        locked = claim.stack.lock is not None and not relock
+        how = f"from {claim.stack.lock}" if locked else "resolved by uv"
+        yield f"  packages of {count(len(environments), 'environment')}, {how}{build}"
     if plan.setup.model is not None and plan.setup.model.weights == "hub":
         yield f"  weights of {plan.setup.model.id} from the hub"
     elif plan.setup.model is not None:

@@ -6,7 +6,7 @@ from reprokit.records import Arm, Estimate, Scalar
 from reprokit.report.markup import code, table, text
 from reprokit.report.wording import estimate_words, reason_words
 from reprokit.verdict.records import AxisEffect, PointVerdict, Survival, Verdict
-from reprokit.verdict.wording import OUTCOME_WORDS, count, position
+from reprokit.verdict.wording import OUTCOME_WORDS, attempts_words, count, position
 
 _MOST_PAIRS = 8
 _EFFECTS = {
@@ -77,7 +77,9 @@ def headline_estimate(verdict: Verdict, point: PointVerdict) -> Estimate | None:
 def survival_words(survival: Survival) -> str:
     """Write how many invocations survived whole, and what none of them still allows."""
     told = f"{survival.complete} of {survival.attempted}"
-    if survival.attempted < survival.planned:
+    if survival.stopped_early:
+        told += f" ({attempts_words(survival)})"
+    elif survival.attempted < survival.planned:
         told += f" ({survival.planned - survival.attempted} not launched)"
     if survival.partial:
         told += f", {survival.partial} partly"

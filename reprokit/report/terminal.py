@@ -62,7 +62,11 @@ def _estimate(verdict: Verdict, point: PointVerdict) -> str:
 
 def _survival(point: PointVerdict, arm: Arm) -> str:
     found = next((each for each in point.survival if each.arm is arm), None)
-    return f"{found.complete}/{found.planned}" if found else "-"
+    if found is None:
+        return "-"
+    if found.stopped_early:
+        return f"{found.complete}/{found.attempted} of {found.planned}"
+    return f"{found.complete}/{found.planned}"
 
 
 def _declared(verdict: Verdict, point: PointVerdict) -> Text:

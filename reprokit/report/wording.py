@@ -14,6 +14,8 @@ _LABELS = {
     "local_checkpoint": "The checkpoint was one that lay on the machine; the report cannot tell "
     "which.",
     "includes_prefill": "The timed interval contains the processing of the prompt.",
+    "output_tied": "The output differs from the baseline's only where the evidence says that two "
+    "tokens were equally good within rounding.",
     "output_unchecked": "The output could not be compared with the baseline's.",
     "device_unreported": "The benchmark did not say which device it ran on.",
     "died_later": "The process ended badly after it had reported these iterations.",
@@ -21,6 +23,8 @@ _LABELS = {
     "relocked": "The claim's committed lock was put aside and the stack resolved anew: it is "
     "another stack than the claim's.",
     "not_locked": "An existing interpreter was measured; no lock stands behind its packages.",
+    "other_versions": "The existing interpreter has other versions than the claim asks for: it is "
+    "another stack than the claim's; see Environments.",
 }
 
 _STATUSES = {

@@ -176,6 +176,10 @@ class RunDirectory:
         """Folder of an invocation."""
         return self.path / "invocations" / invocation
 
+    def launch(self, launch: str, attempt: int) -> Path:
+        """Folder of a process that measures several invocations; `attempt` counts from 1."""
+        return self.path / "launches" / f"{launch}.{attempt}"
+
     def compile_cache(self, point: str) -> Path:
         """Folder for the kernels that a point compiles; no part of the bundle."""
         return self.path / CACHE / point
@@ -300,10 +304,11 @@ def _check_names(plan: Plan, *, where: str) -> None:
         "claim": (plan.claim_id,),
         "point": tuple(point.id for point in plan.points),
         "invocation": tuple(planned.id for planned in plan.invocations),
+        "launch": tuple(planned.launch for planned in plan.invocations if planned.launch),
     }
     for what, ids in names.items():
         for name in ids:
             if name in {"", ".", ".."} or "/" in name or "\0" in name:
                 raise DamagedRunError(f"{where}: the {what} id {name!r} is not a file name")
-        if len(set(ids)) != len(ids):
+        if what != "launch" and len(set(ids)) != len(ids):
             raise DamagedRunError(f"{where}: two {what}s have the same id")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 
-from reprokit.adapter import Adapter
+from reprokit.adapter import Adapter, Command, Launch, SharesProcesses
 from reprokit.cache import CacheLayout
 from reprokit.errors import RunError
 from reprokit.plan import Plan, PlannedInvocation
 from reprokit.process.environment import child_environment, point_variables
 from reprokit.process.launch import ProcessSpec, supervise
+from reprokit.process.lease import end_stale
 from reprokit.progress import Event, Observer
 from reprokit.run.atomic import write_record
 from reprokit.run.directory import RunDirectory
+from reprokit.run.failing import Failures
 from reprokit.run.invocation import (
     SPEC,
     InvocationSpec,
@@ -24,8 +27,10 @@ from reprokit.run.invocation import (
     keep_record,
     make_command,
     point_context,
+    read_spec,
     set_aside,
 )
+from reprokit.run.shared import recover, settle
 from reprokit.stack import ReadyPoint
 
 
@@ -53,9 +58,21 @@ def execute(
     """
     with run.locked():
         work = _Work(plan, ready, adapter, run, observer, cache)
-        for number, planned in enumerate(plan.invocations, start=1):
-            outcome = work.make(planned, number)
-            work.tell(planned, number, "finished", outcome)
+        number = 0
+        for batch in _processes(plan):
+            for planned, outcome in work.make(batch, number):
+                number += 1
+                work.tell(planned, number, "finished", outcome)
+
+
+def _processes(plan: Plan) -> Iterator[list[PlannedInvocation]]:
+    """Put the invocations together that one process measures, in the order of the plan."""
+    for _, batch in groupby(plan.invocations, key=lambda planned: planned.launch or planned.id):
+        yield list(batch)
+
+
+def _running(cells: int) -> str:
+    return "running" if cells == 1 else f"running {cells} cells in one process"
 
 
 class _Work:
@@ -72,6 +89,7 @@ class _Work:
     ) -> None:
         self._plan, self._ready, self._adapter = plan, ready, adapter
         self._run, self._observer, self._cache = run, observer, cache
+        self._failures = Failures(plan, adapter, run)
 
     def tell(
         self, planned: PlannedInvocation, number: int, text: str, outcome: str | None = None
@@ -80,47 +98,103 @@ class _Work:
         total = len(self._plan.invocations)
         self._observer(Event("run", planned.id, text, done, total, outcome))
 
-    def make(self, planned: PlannedInvocation, number: int) -> str:
-        """Make one invocation unless it is finished; return how it ended, in a word."""
-        ready = self._ready.get(planned.point)
-        if ready is None:
-            return "not prepared"
-        if ready.failed is not None:
-            return "environment failed"
-        mine = identity(self._plan, planned, ready)
-        if is_finished(self._run, planned, mine):
-            return "kept"
+    def make(
+        self, batch: list[PlannedInvocation], done: int
+    ) -> Iterator[tuple[PlannedInvocation, str]]:
+        """Make the invocations of one process that are not finished; yield how each one ended."""
+        ready = self._ready.get(batch[0].point)
+        if ready is None or ready.failed is not None:
+            word = "not prepared" if ready is None else "environment failed"
+            yield from ((planned, word) for planned in batch)
+            return
         try:
-            folder = self._clear(planned, number)
-            spec = self._spec(planned, ready, mine)
-            write_record(folder / SPEC, spec)
-            self.tell(planned, number, "running")
-            return self._start(spec, folder)
+            self._end_stale_launches(batch)
+            todo: list[InvocationSpec] = []
+            for planned in batch:
+                outcome = self._settled_before(planned, ready, todo)
+                if outcome is not None:
+                    done += 1
+                    yield planned, outcome
+            if not todo:
+                return
+            self.tell(todo[0].planned, done + 1, _running(len(todo)))
+            if batch[0].launch is None:
+                yield self._start(todo[0], ready)
+            else:
+                yield from self._start_shared(batch[0].launch, todo, ready)
         except OSError as error:
             raise RunError(f"{self._run.path} cannot be written: {error}") from error
 
-    def _clear(self, planned: PlannedInvocation, number: int) -> Path:
+    def _settled_before(
+        self, planned: PlannedInvocation, ready: ReadyPoint, todo: list[InvocationSpec]
+    ) -> str | None:
+        """Return how an invocation ended that needs no process; otherwise add it to `todo`."""
+        mine = identity(self._plan, planned, ready)
+        if is_finished(self._run, planned, mine):
+            return self._kept(planned, ready)
+        if planned.launch is not None and self._recovered(planned, mine):
+            return self._kept(planned, ready)
+        folder = self._clear(planned)
+        spec = self._spec(planned, ready, mine)
+        write_record(folder / SPEC, spec)
+        if spec.over:
+            return "stopped early" if spec.stopped_early else "refused"
+        todo.append(spec)
+        return None
+
+    def _kept(self, planned: PlannedInvocation, ready: ReadyPoint) -> str:
+        found = self._run.exit(planned.id)
+        if found is not None:
+            self._failures.remember(planned, ready, found)
+        return "kept"
+
+    def _recovered(self, planned: PlannedInvocation, mine: str) -> bool:
+        """Keep what a shared process was over with before a kill."""
+        spec = read_spec(self._run, planned, mine)
+        found = recover(self._run, planned)
+        if spec is None or found is None:
+            return False
+        keep_record(self._run.invocation(planned.id), spec, found)
+        return True
+
+    def _end_stale_launches(self, batch: list[PlannedInvocation]) -> None:
+        if batch[0].launch is not None:
+            attempt = 1
+            while (folder := self._run.launch(batch[0].launch, attempt)).is_dir():
+                end_stale(folder)
+                attempt += 1
+
+    def _clear(self, planned: PlannedInvocation) -> Path:
         """Give the invocation an empty directory."""
         folder = self._run.invocation(planned.id)
         aside = set_aside(folder)
         if aside is not None:
-            self.tell(planned, number, f"was interrupted; its files are kept as {aside.name}")
+            text = f"was interrupted; its files are kept as {aside.name}"
+            self._observer(Event("run", planned.id, text))
         folder.mkdir(parents=True)
         return folder
 
     def _spec(self, planned: PlannedInvocation, ready: ReadyPoint, mine: str) -> InvocationSpec:
         point = point_context(ready, self._adapter)
         invocation = invocation_record(self._plan, planned, self._run)
-        command = make_command(self._adapter, self._plan, point, invocation)
         timeout_s = self._plan.timeout_s
-        if isinstance(command, str):
+        enough = self._failures.enough(planned)
+        command = make_command(self._adapter, self._plan, point, invocation)
+        if isinstance(command, str) or enough is not None:
             return InvocationSpec(
-                planned=planned, identity=mine, timeout_s=timeout_s, refused=command
-            )
+                planned=planned, identity=mine, timeout_s=timeout_s, stopped_early=enough,
+                refused=command if isinstance(command, str) and enough is None else None,
+            )  # fmt: skip
+        return self._asked(planned, mine, ready, command)
+
+    def _asked(
+        self, planned: PlannedInvocation, mine: str, ready: ReadyPoint, command: Command
+    ) -> InvocationSpec:
+        point = point_context(ready, self._adapter)
         added = {**self._variables(ready, Path(point.python)), **command.env}
         environment = child_environment(os.environ, added=added)
         return InvocationSpec(
-            planned=planned, identity=mine, timeout_s=timeout_s,
+            planned=planned, identity=mine, timeout_s=self._plan.timeout_s,
             argv=command.argv, cwd=command.cwd, unsupported=command.unsupported,
             env=environment.variables, removed=environment.removed,
         )  # fmt: skip
@@ -133,13 +207,74 @@ class _Work:
         bytecode = self._cache.bytecode / key
         return point_variables(os.environ, python=python, bytecode=bytecode, compile_cache=compiled)
 
-    def _start(self, spec: InvocationSpec, folder: Path) -> str:
-        if spec.argv is None or spec.cwd is None:
-            return "refused"
+    def _start(self, spec: InvocationSpec, ready: ReadyPoint) -> tuple[PlannedInvocation, str]:
+        """Make one invocation in a process of its own."""
+        folder = self._run.invocation(spec.planned.id)
+        assert spec.argv is not None, "it is not over, so it has a command"
         process = ProcessSpec(
-            argv=spec.argv, cwd=spec.cwd, env=spec.env,
+            argv=spec.argv, cwd=spec.cwd or str(folder), env=spec.env,
             directory=str(folder), timeout_s=spec.timeout_s,
         )  # fmt: skip
         found = supervise(process)
         keep_record(folder, spec, found)
-        return found.outcome()
+        self._failures.remember(spec.planned, ready, found)
+        return spec.planned, found.outcome()
+
+    def _start_shared(
+        self, launch: str, todo: list[InvocationSpec], ready: ReadyPoint
+    ) -> Iterator[tuple[PlannedInvocation, str]]:
+        """Measure invocations in one process; those that a failure leaves get a new one."""
+        while todo:
+            specs = {spec.planned.id: spec for spec in self._with_command(launch, todo, ready)}
+            first = next(iter(specs.values()))
+            folder = self._run.path / str(first.launch)
+            assert first.argv is not None, "it was just given one"
+            process = ProcessSpec(
+                argv=first.argv, cwd=first.cwd or str(folder), env=first.env, directory=str(folder),
+                timeout_s=first.timeout_s,
+                stages=tuple(str(self._run.invocation(name)) for name in specs),
+            )  # fmt: skip
+            found = supervise(process)
+            pending = [spec.planned for spec in specs.values()]
+            settled, left = settle(self._run, pending, found, folder)
+            for each in settled:
+                spec = specs[each.planned.id]
+                keep_record(self._run.invocation(each.planned.id), spec, each.found)
+                self._failures.remember(each.planned, ready, each.found)
+                yield each.planned, each.found.outcome()
+            todo = [specs[planned.id] for planned in left]
+
+    def _with_command(
+        self, launch: str, todo: list[InvocationSpec], ready: ReadyPoint
+    ) -> list[InvocationSpec]:
+        """Give the specs the command of the process that is about to measure them."""
+        adapter = self._adapter
+        assert isinstance(adapter, SharesProcesses), "the plan shares processes only then"
+        folder = self._new_launch(launch)
+        record = Launch(
+            id=launch,
+            directory=str(folder),
+            invocations=tuple(
+                invocation_record(self._plan, spec.planned, self._run) for spec in todo
+            ),
+        )
+        point = point_context(ready, adapter)
+        command = adapter.shared_command(self._plan.setup, point, record)
+        env = child_environment(
+            os.environ, added={**self._variables(ready, Path(point.python)), **command.env}
+        )
+        shared = {
+            "argv": command.argv, "cwd": command.cwd, "env": env.variables, "removed": env.removed,
+            "launch": folder.relative_to(self._run.path).as_posix(),
+        }  # fmt: skip
+        specs = [spec.model_copy(update=shared) for spec in todo]
+        for spec in specs:
+            write_record(self._run.invocation(spec.planned.id) / SPEC, spec)
+        return specs
+
+    def _new_launch(self, launch: str) -> Path:
+        attempt = 1
+        while (folder := self._run.launch(launch, attempt)).exists():
+            attempt += 1
+        folder.mkdir(parents=True)
+        return folder

@@ -38,6 +38,8 @@ class InvocationSpec(Record):
             benchmark although they could have changed what it measures.
         unsupported: the adapter's reason why no row of this can be `ok`.
         refused: why the adapter could not even make a command; no process was started then.
+        stopped_early: why it was not made although it was planned; no process was started then.
+        launch: directory of the process that measured several invocations, relative to the run.
     """
 
     schema_: Annotated[Literal["reprokit/invocation/v1"], Field(alias="schema")] = (
@@ -52,6 +54,13 @@ class InvocationSpec(Record):
     removed: tuple[str, ...] = ()
     unsupported: str | None = None
     refused: str | None = None
+    stopped_early: str | None = None
+    launch: str | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing was to be started."""
+        return self.refused is not None or self.stopped_early is not None
 
 
 def identity(plan: Plan, planned: PlannedInvocation, ready: ReadyPoint) -> str:
@@ -150,7 +159,7 @@ def is_finished(run: RunDirectory, planned: PlannedInvocation, expected: str) ->
     if run.exit(planned.id) is None:
         end_stale(folder)
     # One without the other was left by a run that was killed before it put that right.
-    return spec is not None and (spec.refused is not None or run.exit(planned.id) is not None)
+    return spec is not None and (spec.over or run.exit(planned.id) is not None)
 
 
 def keep_record(folder: Path, spec: InvocationSpec, found: Exit) -> None:

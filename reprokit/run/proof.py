@@ -7,24 +7,29 @@ leaves a label where the design asks for no more.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from reprokit.adapter import Sample, Setup
 from reprokit.records import Arm, CompileDecision, Evidence, RowStatus
 from reprokit.run.ending import Finding
 
 DEVICE_UNREPORTED = "device_unreported"
-OUTPUT_UNCHECKED = "output_unchecked"
 
 _CLOCK_TOLERANCE = 1.02
 """Two clocks and the rounding of printed figures; more than that is no measurement."""
+_CLOCK_SLACK_MS = 0.05
+"""The events on the device's stream may lie just outside of the host's timer."""
+_TIMES_OF_ALL = ("latency_ms", "wall_ms", "device_ms")
+"""Metrics that time the whole iteration; the first token alone has another floor."""
 
 
 def merged(invocation: Evidence, sample: Evidence) -> Evidence:
     """Let a sample's own facts override those of its invocation."""
-    own = {name: getattr(sample, name) for name in ("device", "tokens", "tokens_asked", "compile")}
-    own["output_tokens"] = sample.output_tokens
+    own = {name: getattr(sample, name) for name in Evidence.model_fields if name != "extra"}
     stated = {name: value for name, value in own.items() if value is not None}
+    if sample.output_tokens is not None:
+        # What is said about an output is said about this one or not at all.
+        stated |= {"output_ties": sample.output_ties, "output_digest": sample.output_digest}
     extra = {**invocation.extra, **sample.extra}
     return invocation.model_copy(update={**stated, "extra": extra})
 
@@ -35,6 +40,8 @@ def lowered(sample: Sample, evidence: Evidence, *, arm: Arm, setup: Setup) -> Fi
         _numbers(sample.values)
         or _tokens(evidence)
         or _device(evidence, setup)
+        or _floor(sample, evidence)
+        or _clocks(sample.values)
         or _compilation(evidence, arm)
     )
 
@@ -66,6 +73,43 @@ def _device(evidence: Evidence, setup: Setup) -> Finding | None:
     return Finding(RowStatus.WRONG_OUTPUT, reason)
 
 
+def _floor(sample: Sample, evidence: Evidence) -> Finding | None:
+    """Refuse what is faster than the device can read what it must read."""
+    floor = evidence.floor_ms
+    if floor is None or not math.isfinite(floor):
+        return None
+    fastest = min(_whole_ms(sample, evidence), default=math.inf)
+    if fastest >= floor:
+        return None
+    reason = (
+        f"too_fast: {fastest:.3g} ms where reading the weights at the measured bandwidth takes "
+        f"at least {floor:.3g} ms"
+    )
+    return Finding(RowStatus.FALL_THROUGH, reason)
+
+
+def _whole_ms(sample: Sample, evidence: Evidence) -> Iterator[float]:
+    """Yield every time in ms that the sample claims for the whole iteration."""
+    yield from (sample.values[name] for name in _TIMES_OF_ALL if name in sample.values)
+    rate = sample.values.get("tokps")
+    if rate is not None and rate > 0 and evidence.tokens is not None:
+        yield 1000 * evidence.tokens / rate
+
+
+def _clocks(values: dict[str, float]) -> Finding | None:
+    """Refuse a call that took longer on the device than on the host, which waited for it.
+
+    The other way round is no contradiction: a call that the host cannot feed leaves the device
+    idle.
+    """
+    device = values.get("device_ms")
+    host = values.get("latency_ms", values.get("wall_ms"))
+    if device is None or host is None or device <= host * _CLOCK_TOLERANCE + _CLOCK_SLACK_MS:
+        return None
+    reason = f"two_clocks: {device:.3g} ms on the device inside of {host:.3g} ms on the host"
+    return Finding(RowStatus.CONTAMINATED, reason)
+
+
 def _compilation(evidence: Evidence, arm: Arm) -> Finding | None:
     """Ask for proof of the subject; the baseline only must not have claimed what it did not do."""
     proof = evidence.compile
@@ -92,7 +136,7 @@ def impossible_time(samples: Iterable[tuple[Sample, Evidence]], *, wall_s: float
 
 
 def _duration_s(sample: Sample, evidence: Evidence) -> float | None:
-    for name in ("latency_ms", "wall_ms"):
+    for name in _TIMES_OF_ALL:
         if name in sample.values:
             return sample.values[name] / 1000
     rate = sample.values.get("tokps")
@@ -100,24 +144,3 @@ def _duration_s(sample: Sample, evidence: Evidence) -> float | None:
         return evidence.tokens / rate
     first = sample.values.get("ttft_ms")
     return None if first is None else first / 1000
-
-
-def disagreement(output: tuple[int, ...], references: Iterable[tuple[int, ...]]) -> Finding | None:
-    """Compare a subject's tokens with the baseline's; None when they equal one of them.
-
-    A baseline may disagree with itself from one process to the next; that is no error of the
-    subject, so one equal output is enough.
-    """
-    known = sorted(set(references))
-    if output in known:
-        return None
-    position = max(_first_difference(output, reference) for reference in known)
-    among = "the baseline's" if len(known) == 1 else f"each of {len(known)} outputs of the baseline"
-    reason = f"output_differs: from {among} at token {position}"
-    return Finding(RowStatus.WRONG_OUTPUT, reason)
-
-
-def _first_difference(one: tuple[int, ...], other: tuple[int, ...]) -> int:
-    pairs = zip(one, other, strict=False)
-    shorter = min(len(one), len(other))
-    return next((at for at, (left, right) in enumerate(pairs) if left != right), shorter)

@@ -9,21 +9,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from random import Random
 from typing import get_args
 
-from reprokit.adapter import Setup
+from reprokit.adapter import Adapter, HasSubjectAxes, Setup, SharesProcesses
 from reprokit.claim.axes import AxisKind, axis_kind, same_axis, same_value
 from reprokit.claim.load import LoadedClaim
-from reprokit.claim.model import Claim, Exclusion, Regime
+from reprokit.claim.model import (
+    Claim,
+    Exclusion,
+    ExpectFlip,
+    ExpectInvariance,
+    ExpectStability,
+    Regime,
+)
 from reprokit.errors import PlanError
-from reprokit.plan import Cell, Design, Excluded, Plan, PlannedInvocation
+from reprokit.plan import Cell, Design, Excluded, Plan
 from reprokit.records import Arm, Scalar
 from reprokit.stack import StackPoint
 from reprokit.sweep.axes import SweptAxis, base_label, claim_values, own_value, resolve_axes
+from reprokit.sweep.order import Block, interleaved
 from reprokit.sweep.point import Assignment, cell, names_package, stack_point
 
 MOST_ROWS = 100_000
+_ABOUT_AN_AXIS = (ExpectInvariance, ExpectFlip)
 _ARMS = (Arm.BASELINE, Arm.SUBJECT)
 _DEVICES: tuple[str, ...] = get_args(Regime.model_fields["device"].annotation)
 
@@ -48,7 +56,7 @@ def make_plan(
     Raises:
         PlanError: the sweep cannot be planned from this claim, is too large, or leaves nothing.
     """
-    claim = loaded.claim
+    claim, protocol = loaded.claim, loaded.claim.protocol
     axes = resolve_axes(sweeps, loaded)
     _refuse_size(axes, design, claim)
     kept, excluded = _split(_pairs(axes, design, claim), axes, loaded)
@@ -60,6 +68,11 @@ def make_plan(
         )
     seed = claim.protocol.seed if seed is None else seed
     setup, altered = _setup(loaded, device)
+    cells = tuple({pair.cell.id: pair.cell for pair in kept}.values())
+    # With every cell at every point, whoever owns a baseline is there wherever it is needed.
+    everywhere = design == "full" and not excluded
+    baselines = _baselines(cells, axes, loaded.adapter) if everywhere else {}
+    blocks = _blocks(kept, baselines, loaded, setup)
     return Plan(
         claim_id=claim.id,
         claim_digest=claim.digest(),
@@ -68,10 +81,12 @@ def make_plan(
         axes={axis.name: tuple(axis.values) for axis in axes},
         base={axis.name: axis.own for axis in axes if axis.own is not None},
         points=tuple({pair.point.id: pair.point for pair in kept}.values()),
-        cells=tuple({pair.cell.id: pair.cell for pair in kept}.values()),
+        cells=cells,
+        baselines=baselines,
         setup=setup,
-        timeout_s=claim.protocol.timeout_s,
-        invocations=tuple(_interleaved(kept, claim.protocol.invocations, seed)),
+        timeout_s=protocol.timeout_s,
+        invocations=tuple(interleaved(blocks, protocol.invocations, seed)),
+        same_failure_stops=_same_failure_stops(claim),
         excluded=excluded,
         altered=(*loaded.altered, *altered),
         notes=tuple(_notes(axes, claim)),
@@ -160,21 +175,52 @@ def _has_value(
     return any(same_value(kind, wanted, each) for each in own)
 
 
-def _interleaved(pairs: list[_Pair], rounds: int, seed: int) -> Iterator[PlannedInvocation]:
-    """Order the launches in rounds, each a new shuffle, so that drift hits all points alike."""
-    order = Random(seed)  # noqa: S311 - an order, not a secret
-    blocks = [(pair, arm) for pair in pairs for arm in _ARMS]
-    for index in range(rounds):
-        order.shuffle(blocks)
-        for pair, arm in blocks:
-            point, cell_id = pair.point.id, pair.cell.id
-            yield PlannedInvocation(
-                id=f"{point}__{cell_id}__{arm}__{index:02d}",
-                point=point,
-                cell=cell_id,
-                arm=arm,
-                index=index,
-            )
+def _baselines(
+    cells: tuple[Cell, ...], axes: tuple[SweptAxis, ...], adapter: Adapter
+) -> dict[str, str]:
+    """Map the cells that need no baseline of their own to the one that has theirs.
+
+    Only axes that are swept count: their values are decided apart, so that no decision counts one
+    baseline twice.
+    """
+    if not isinstance(adapter, HasSubjectAxes):
+        return {}
+    ignored = adapter.subject_axes() & {axis.name for axis in axes}
+    owners: dict[tuple[tuple[str, Scalar], ...], str] = {}
+    found: dict[str, str] = {}
+    for each in cells:
+        key = tuple((name, value) for name, value in each.axes.items() if name not in ignored)
+        owner = owners.setdefault(key, each.id)
+        if owner != each.id:
+            found[each.id] = owner
+    return found
+
+
+def _blocks(
+    pairs: list[_Pair], baselines: dict[str, str], loaded: LoadedClaim, setup: Setup
+) -> list[Block]:
+    """Put together what one process measures: one cell, or those that share a process."""
+    found: dict[tuple[str, Arm, str], list[str]] = {}
+    for pair in pairs:
+        for arm in _ARMS:
+            if arm is Arm.BASELINE and pair.cell.id in baselines:
+                continue
+            key = _process_key(pair.cell, arm, loaded, setup)
+            found.setdefault((pair.point.id, arm, key), []).append(pair.cell.id)
+    return [Block(point, arm, key, cells) for (point, arm, key), cells in found.items()]
+
+
+def _process_key(cell_: Cell, arm: Arm, loaded: LoadedClaim, setup: Setup) -> str:
+    adapter = loaded.adapter
+    if loaded.claim.protocol.share_process and isinstance(adapter, SharesProcesses):
+        return adapter.process_key(setup, arm, cell_.axes)
+    return cell_.id
+
+
+def _same_failure_stops(claim: Claim) -> int:
+    """Never stop early where the rate of failures itself is the claim: stopping would raise it."""
+    expect = claim.expect.of if isinstance(claim.expect, _ABOUT_AN_AXIS) else claim.expect
+    return 0 if isinstance(expect, ExpectStability) else claim.protocol.same_failure_stops
 
 
 def _setup(loaded: LoadedClaim, device: str | None) -> tuple[Setup, tuple[str, ...]]:

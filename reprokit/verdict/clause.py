@@ -19,7 +19,15 @@ from reprokit.verdict.guards import Decision
 from reprokit.verdict.outcome import REASON_WORDS, Outcome, Reason
 from reprokit.verdict.records import FailureGroup, Survival
 from reprokit.verdict.survival import main_failure
-from reprokit.verdict.wording import both_ends, count, decimals, failure_words, interval, number
+from reprokit.verdict.wording import (
+    attempts_words,
+    both_ends,
+    count,
+    decimals,
+    failure_words,
+    interval,
+    number,
+)
 
 _LONGEST_DETAIL = 240
 _OUT_OF_RANGE = "the figures are beyond what a number can hold"
@@ -52,7 +60,7 @@ def clause_of(story: Story) -> str:
         partly = Reason.COMPILED_PARTLY in story.on_figures.reasons
         ran = "with at most a part of it compiled" if partly else "without running compiled code"
         return f"the {_name(story, Arm.SUBJECT)} arm returned {ran}"
-    return _figures(story) + _but(story)
+    return _figures(story) + _but(story) + _stopped(story, *Arm)
 
 
 def _figures(story: Story) -> str:
@@ -147,15 +155,29 @@ def _no_survivors(story: Story) -> str:
     arm = _name(story, Arm.SUBJECT)
     failure = main_failure(story.failures, Arm.SUBJECT)
     why = f"; {failure_words(failure)}" if failure else ""
+    stopped = _stopped(story, Arm.SUBJECT)
     if Reason.WRONG_OUTPUT in story.on_figures.reasons:
-        return f"no {arm} invocation gave the baseline's output (0 of {survival.attempted}{why})"
+        tried = f"0 of {survival.attempted}{stopped}{why}"
+        return f"no {arm} invocation gave the baseline's output ({tried})"
     if survival.complete or survival.partial:
         in_all = f"{survival.complete} of {survival.attempted} in all"
-        return f"no {arm} invocation survived in at least one cell ({in_all}{why})"
-    told = f"no {arm} invocation survived (0 of {survival.attempted}{why})"
+        return f"no {arm} invocation survived in at least one cell ({in_all}{stopped}{why})"
+    told = f"no {arm} invocation survived (0 of {survival.attempted}{stopped}{why})"
     if Reason.UNSUPPORTED in story.on_figures.reasons:
         told += ", and the code there does not support what was asked"
     return told
+
+
+def _stopped(story: Story, *arms: Arm) -> str:
+    """Say which arms were not measured as often as planned, because they failed alike."""
+    told = [
+        (arm, words)
+        for arm in arms
+        if arm in story.survival and (words := attempts_words(story.survival[arm]))
+    ]
+    if len(arms) == 1:
+        return "".join(f"; {words}" for _, words in told)
+    return "".join(f"; {_name(story, arm)} {words}" for arm, words in told)
 
 
 def _insufficient(story: Story) -> str:
@@ -164,7 +186,7 @@ def _insufficient(story: Story) -> str:
         return f"nothing of {_name(story, Arm.SUBJECT)} was measured"
     return (
         f"{_survived(story, Arm.SUBJECT)} of {_name(story, Arm.SUBJECT)} survived whole, and a "
-        "decision needs at least 2 usable ones per arm and cell"
+        f"decision needs at least 2 usable ones per arm and cell{_stopped(story, *Arm)}"
     )
 
 
@@ -178,7 +200,7 @@ def _invalid(story: Story) -> str:
     words = REASON_WORDS[Reason(code)].rstrip(".").split(". ")[0]
     told = words[:1].lower() + words[1:]
     if code == Reason.BASELINE_NO_SURVIVORS and failure:
-        return f"{told} ({failure_words(failure)})"
+        return f"{told} ({failure_words(failure)}{_stopped(story, Arm.BASELINE)})"
     return told
 
 

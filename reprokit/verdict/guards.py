@@ -11,7 +11,7 @@ from reprokit.stack import ReadyPoint
 from reprokit.stats.sample import IMPOSSIBLE, NO_DATA, ZERO_VARIANCE, Undefined
 from reprokit.verdict.figures import Figures, metric_of
 from reprokit.verdict.outcome import Outcome, Reason
-from reprokit.verdict.units import Launch, Stratum, Unit
+from reprokit.verdict.units import Launch, Stratum, Unit, is_stopped_early
 
 _FROM_ESTIMATE = {
     IMPOSSIBLE: (Outcome.INVALID, Reason.IMPOSSIBLE_VALUE),
@@ -52,7 +52,7 @@ def _violations(
         yield Decision(Outcome.INVALID, (Reason.ENVIRONMENT_FAILED, *code))
     if not unit.launches(Arm.SUBJECT):
         yield Decision(Outcome.INSUFFICIENT, (Reason.NOTHING_PLANNED,))
-    if _any(unit, RowStatus.NOT_RUN) or any(_missing(unit)):
+    if any(_incomplete(unit)):
         yield Decision(Outcome.INVALID, (Reason.INCOMPLETE_RUN,))
     if any(row.status is RowStatus.CONTAMINATED for row in unit.rows(*arms)):
         yield Decision(Outcome.INVALID, (Reason.CONTAMINATED,))
@@ -72,7 +72,7 @@ def _subject(unit: Unit, expect: Conclusion) -> Iterator[Decision]:
     say whether they compiled may be survivors: a stratum that has some is not known to have failed.
     """
     failed = [
-        [row for launch in stratum.launches[Arm.SUBJECT] for row in launch.rows]
+        [row for launch in stratum.launches[Arm.SUBJECT] for row in _made(launch)]
         for stratum in unit.strata
         if not _survives(stratum, Arm.SUBJECT)
     ]
@@ -156,8 +156,27 @@ def _any(unit: Unit, status: RowStatus) -> bool:
     return any(row.status is status for row in unit.rows())
 
 
-def _missing(unit: Unit) -> Iterator[bool]:
-    return (bool(launch.missing) for arm in Arm for launch in unit.launches(arm))
+def _incomplete(unit: Unit) -> Iterator[bool]:
+    """Tell of every launch whether a part of it is missing.
+
+    One that was stopped early is not, where failures of the same arm and cell bear it out.
+    """
+    for stratum in unit.strata:
+        for launches in stratum.launches.values():
+            failed = any(_failed(launch) for launch in launches)
+            for launch in launches:
+                not_run = any(row.status is RowStatus.NOT_RUN for row in launch.rows)
+                yield bool(launch.missing) or (not_run and not (launch.stopped_early and failed))
+
+
+def _failed(launch: Launch) -> bool:
+    return not launch.complete and any(
+        row.status not in {RowStatus.NOT_RUN, RowStatus.ENVIRONMENT_FAILED} for row in launch.rows
+    )
+
+
+def _made(launch: Launch) -> tuple[Row, ...]:
+    return tuple(row for row in launch.rows if not is_stopped_early(row))
 
 
 def _survives(stratum: Stratum, arm: Arm) -> bool:

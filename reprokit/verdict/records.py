@@ -7,7 +7,7 @@ from typing import Final, Literal
 from pydantic import ConfigDict, Field
 
 from reprokit.plan import Design
-from reprokit.records import Arm, Estimate, Record, RowStatus, Scalar
+from reprokit.records import Arm, Estimate, FailureKind, Record, RowStatus, Scalar
 from reprokit.verdict.outcome import Outcome
 
 SCHEMA: Final = "reprokit/verdict/v1"
@@ -47,6 +47,7 @@ class Survival(Record):
         complete: invocations whose every iteration is ok; `partial` have some.
         statuses: status to number of planned iterations.
         cold: ok iterations that are kept and never used, because they are cold.
+        stopped_early: invocations not made because equal failures before them were enough.
         rate: share of launched invocations that are complete, with exact bounds.
         crash_rate: share of attempted iterations that are not ok; the invocation is the unit.
     """
@@ -58,6 +59,7 @@ class Survival(Record):
     partial: int
     statuses: dict[RowStatus, int]
     cold: int
+    stopped_early: int = 0
     rate: Estimate
     crash_rate: Estimate
     crash_rate_as_published: Estimate
@@ -73,6 +75,7 @@ class FailureGroup(Record):
 
     Attributes:
         fingerprint: None where there is no failure record, only a status and a reason.
+        kind: its name in the taxonomy; None where there is no failure record.
         headline: class, message and frame in one line, or the reason.
         message: first line of the message alone, or the reason.
         log: whole log of the first of them, relative to the run directory.
@@ -81,6 +84,7 @@ class FailureGroup(Record):
     arm: Arm
     status: RowStatus
     fingerprint: str | None
+    kind: FailureKind | None = None
     exception: str | None
     frame: str | None
     headline: str

@@ -28,7 +28,7 @@ from reprokit.verdict.records import AlongAxis, EffectiveMargin, PointVerdict, V
 from reprokit.verdict.regime import compare_regime, transferred
 from reprokit.verdict.sentence import sentence_of
 from reprokit.verdict.survival import failures_of, survival_of
-from reprokit.verdict.units import Unit, decided_axes, make_units
+from reprokit.verdict.units import Unit, arms_of, decided_axes, make_units
 from reprokit.verdict.wording import expected_words, position
 
 NO_SURVIVORS_BAND = "null"
@@ -72,7 +72,7 @@ def score(
         missing=_missing(points),
         margin=margin,
         level=claim.protocol.level,
-        arms=plan.setup.arms,
+        arms=arms_of(plan, plan.cells),
         points=points,
         axes=axes,
         along=along,
@@ -106,7 +106,8 @@ def _point(
     unit: Unit,
     margin: EffectiveMargin | None,
 ) -> PointVerdict:
-    expect, level, arms = conclusion_of(claim), claim.protocol.level, plan.setup.arms
+    expect, level = conclusion_of(claim), claim.protocol.level
+    arms = arms_of(plan, (stratum.cell for stratum in unit.strata))
     figures = figures_of(unit, expect, arms, level)
     survival = {arm: survival_of(unit, arm, level) for arm in Arm}
     forced = guard(unit, ready, expect, figures)
@@ -183,6 +184,7 @@ def _labels(unit: Unit, needed: Sequence[Arm], ready: ReadyPoint | None) -> tupl
         labels |= {"undeclared"} if not ready.declared else set()
         labels |= {"relocked"} if ready.relocked else set()
         labels |= {"not_locked"} if not ready.locked else set()
+        labels |= {"other_versions"} if ready.unmet else set()
     return tuple(sorted(labels))
 
 
@@ -248,7 +250,7 @@ def _own(plan: Plan, points: Sequence[PointVerdict]) -> Outcome | None:
 
 def _same_arms(plan: Plan) -> str:
     """Say of an A/A run that it is one: it compares an arm with itself."""
-    arms = plan.setup.arms
+    arms = arms_of(plan, plan.cells)
     if Arm.BASELINE not in arms or arms[Arm.BASELINE] != arms.get(Arm.SUBJECT):
         return ""
     return f" This is an A/A run: both arms are {arms[Arm.SUBJECT]}."

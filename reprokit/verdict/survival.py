@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from reprokit.records import NOT_ATTEMPTED, Arm, Failure, Row, RowStatus
 from reprokit.stats.rates import clustered_crash_rate, crash_rate, survival
 from reprokit.verdict.records import FailureGroup, Survival
-from reprokit.verdict.units import Launch, Unit
+from reprokit.verdict.units import Launch, Unit, is_stopped_early
 
 # A benchmark writes its messages as it likes; the whole text stays in the log.
 _LONGEST = 500
@@ -35,6 +35,7 @@ def survival_of(unit: Unit, arm: Arm, level: float) -> Survival:
         complete=complete,
         partial=sum(bool(launch.ok) and not launch.complete for launch in launches),
         statuses={status: statuses[status] for status in RowStatus if statuses[status]},
+        stopped_early=sum(launch.stopped_early for launch in launches),
         cold=sum(row.cold and row.status is RowStatus.OK for row in unit.rows(arm)),
         rate=survival(complete, attempted, level),
         crash_rate=clustered_crash_rate(counts, level),
@@ -45,10 +46,13 @@ def survival_of(unit: Unit, arm: Arm, level: float) -> Survival:
 
 
 def failures_of(unit: Unit) -> tuple[FailureGroup, ...]:
-    """Group the rows that are not ok by arm, status and fingerprint, the most frequent first."""
+    """Group the rows that are not ok by arm, status and fingerprint, the most frequent first.
+
+    What was not made for the sake of equal failures is no further failure.
+    """
     groups: dict[tuple[Arm, RowStatus, str, str], list[Row]] = {}
     for row in unit.rows():
-        if row.status is not RowStatus.OK:
+        if row.status is not RowStatus.OK and not is_stopped_early(row):
             groups.setdefault((row.arm, row.status, *_told(row)), []).append(row)
     found = [_group(rows) for rows in groups.values()]
     return tuple(sorted(found, key=lambda group: (-group.rows, group.arm, group.headline)))
@@ -68,6 +72,7 @@ def _group(rows: list[Row]) -> FailureGroup:
         arm=first.arm,
         status=first.status,
         fingerprint=failure.fingerprint if failure else None,
+        kind=failure.kind if failure else None,
         exception=failure.exception if failure else None,
         frame=_frame(failure),
         headline=_short(

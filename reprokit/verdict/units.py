@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprokit.claim.model import Claim, ExpectFlip, ExpectInvariance
 from reprokit.errors import DamagedRunError
 from reprokit.plan import Cell, Plan, PlannedInvocation
-from reprokit.records import Arm, Row, RowStatus, Scalar
-from reprokit.stack import StackPoint
+from reprokit.records import STOPPED_EARLY, Arm, Row, RowStatus, Scalar
+from reprokit.stack import COMPILE_MODE_AXIS, StackPoint
 from reprokit.verdict.wording import count
 
 # No number may mix prefill and decode, so phases are always decided apart.
@@ -28,6 +28,11 @@ class Launch:
     def ok(self) -> tuple[Row, ...]:
         """Rows that may be used: ok and not cold."""
         return tuple(row for row in self.rows if row.status is RowStatus.OK and not row.cold)
+
+    @property
+    def stopped_early(self) -> bool:
+        """True when it was not made because equal failures before it were enough."""
+        return not self.missing and bool(self.rows) and all(map(is_stopped_early, self.rows))
 
     @property
     def complete(self) -> bool:
@@ -62,6 +67,12 @@ class Unit:
                 yield from launch.rows
 
 
+def is_stopped_early(row: Row) -> bool:
+    """Tell a row that was not made on purpose from one that is missing."""
+    code = (row.reason or "").partition(":")[0]
+    return row.status is RowStatus.NOT_RUN and code == STOPPED_EARLY
+
+
 def make_units(claim: Claim, plan: Plan, rows: Sequence[Row]) -> tuple[Unit, ...]:
     """Order rows by the plan; the order they come in does not matter.
 
@@ -73,8 +84,9 @@ def make_units(claim: Claim, plan: Plan, rows: Sequence[Row]) -> tuple[Unit, ...
     units: dict[tuple[str, tuple[tuple[str, Scalar], ...]], list[Stratum]] = {}
     for point in plan.points:
         for cell in plan.cells:
-            arms = {arm: launches.get((point.id, cell.id, arm), ()) for arm in Arm}
-            if not any(arms.values()):
+            measured_in = {Arm.BASELINE: plan.baseline_cell(cell.id), Arm.SUBJECT: cell.id}
+            arms = {arm: launches.get((point.id, measured_in[arm], arm), ()) for arm in Arm}
+            if not arms[Arm.SUBJECT] and (cell.id in plan.baselines or not arms[Arm.BASELINE]):
                 continue
             axes = tuple(_axes(claim, plan, point, cell, split).items())
             units.setdefault((point.id, axes), []).append(Stratum(cell, arms))
@@ -82,6 +94,15 @@ def make_units(claim: Claim, plan: Plan, rows: Sequence[Row]) -> tuple[Unit, ...
         Unit(plan.point(point_id), dict(axes), tuple(strata))
         for (point_id, axes), strata in units.items()
     )
+
+
+def arms_of(plan: Plan, cells: Iterable[Cell]) -> dict[Arm, str]:
+    """Name the arms in some cells: an axis of compile modes says what the subject is there."""
+    named = {cell.axes.get(COMPILE_MODE_AXIS) for cell in cells}
+    if not named or None in named:
+        return plan.setup.arms
+    subject = str(named.pop()) if len(named) == 1 else "compiled"
+    return {**plan.setup.arms, Arm.SUBJECT: subject}
 
 
 def decided_axes(claim: Claim, plan: Plan) -> dict[str, tuple[Scalar, ...]]:

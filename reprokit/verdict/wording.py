@@ -15,10 +15,10 @@ from reprokit.claim.model import (
     ExpectStability,
     ExpectValue,
 )
-from reprokit.records import Scalar
+from reprokit.records import FailureKind, Scalar
 from reprokit.stack import SHA_AXIS
 from reprokit.verdict.outcome import Outcome
-from reprokit.verdict.records import FailureGroup
+from reprokit.verdict.records import FailureGroup, Survival
 
 OUTCOME_WORDS: dict[Outcome, str] = {
     Outcome.REPRODUCED: "reproduced",
@@ -118,10 +118,24 @@ def both_ends(text: str, longest: int) -> str:
     return f"{clean[:half].rstrip()} ... {clean[-half:].lstrip()}"
 
 
+def kind_words(failure: FailureGroup) -> str:
+    """Write "cudagraph_overwrite: ", nothing for a failure without a name of its own."""
+    named = failure.kind is not None and failure.kind is not FailureKind.OTHER
+    return f"{failure.kind}: " if named else ""
+
+
+def attempts_words(survival: Survival) -> str:
+    """Write "attempted 3 of 5, stopped early"; empty where nothing was stopped."""
+    if not survival.stopped_early:
+        return ""
+    return f"attempted {survival.attempted} of {survival.planned}, stopped early"
+
+
 def failure_words(failure: FailureGroup) -> str:
     """Tell a failure in a few words: class, message, file, line and function."""
     message = one_line(failure.message, 80 if failure.exception else 140)
     head = ": ".join(part for part in (failure.exception, message) if part) or "no message"
+    head = kind_words(failure) + head
     if failure.frame is None:
         return one_line(head)
     comma = "," if message else ""

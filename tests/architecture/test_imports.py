@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "matrix": CORE | {"claim", "plan", "sweep"},
     "process": {"errors", "records", "evidence"},
     "envs": CORE | {"claim", "plan", "process"},
-    "run": CORE | {"claim", "plan", "process", "envs"},
+    "run": CORE | {"claim", "plan", "process", "envs", "failure"},
     "failure": {"errors", "records", "evidence"},
     "rows": CORE | {"claim", "plan", "process", "run", "failure"},
     "stats": {"records", "metrics", "errors"},

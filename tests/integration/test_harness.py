@@ -87,15 +87,19 @@ def test_both_arms_are_measured_and_the_subject_is_proved_compiled(
     compiled = bench.read(Arm.SUBJECT, options)
     assert decision(eager) is CompileDecision.NOT_ASKED
     assert decision(compiled) is CompileDecision.COMPILED
-    asked = 1 if options is PREFILL else 4
+    asked = 16 if options is PREFILL else 4
     for reading in (eager, compiled):
         for sample in reading.samples:
             assert sample.status is RowStatus.OK
             assert sample.values["latency_ms"] > 0
             assert sample.evidence.tokens == sample.evidence.tokens_asked == asked
             assert sample.evidence.device == "cpu"
-    tokens = {sample.evidence.output_tokens for sample in (*eager.samples, *compiled.samples)}
-    assert len(tokens) == 1
+    # The same prompts in both arms, another one in each iteration.
+    for one, other in zip(eager.samples, compiled.samples, strict=True):
+        assert one.evidence.input_digest == other.evidence.input_digest
+        assert one.evidence.output_tokens == other.evidence.output_tokens
+    assert len({sample.evidence.input_digest for sample in eager.samples}) == 3
+    assert len({sample.evidence.output_digest for sample in eager.samples}) == 3
     model = eager.evidence.extra["model"]
     assert isinstance(model, dict)
     assert model["parameters"] == 106816
@@ -168,3 +172,152 @@ def test_a_model_that_is_not_there_is_a_failure_of_the_harness_itself(
     assert record["kind"] == "failure"
     assert record["exception"] == "spec.SpecError"
     assert record["frame"]["file"] == "model_zoo.py"
+
+
+CELLS = [
+    {"phase": phase, "cache": cache, "mode": mode, "batch": batch}
+    for phase, batch in (("prefill", 2), ("kv_decode", 1), ("e2e_kv", 2))
+    for cache in ("DynamicCache", "StaticCache")
+    for mode in ("eager", "default")
+] + [
+    {"phase": "prefill", "cache": "StaticCache", "mode": mode, "batch": 2}
+    for mode in ("reduce-overhead", "max-autotune")
+]
+COMMON = {
+    "model": "tiny-llama", "dtype": "float32", "device": "cpu", "token_len": 4, "prompt_len": 6,
+    "warmup": 3, "samples": 2, "seed": 42, "threads": 1,
+}  # fmt: skip
+
+
+def run_batch(
+    environment: TorchEnvironment, folder: Path, specs: list[dict[str, Any]]
+) -> tuple[subprocess.CompletedProcess[str], list[Path]]:
+    places = [folder / str(index) for index in range(len(specs))]
+    for place in places:
+        place.mkdir()
+    entries = [
+        {"spec": spec, "directory": str(place)} for spec, place in zip(specs, places, strict=True)
+    ]
+    text = json.dumps({"common": COMMON, "entries": entries})
+    argv = [str(environment.python), "-s", str(HARNESS), f"--batch={text}"]
+    return environment.run(*argv, cwd=folder), places
+
+
+def lines_of(place: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (place / "result.jsonl").read_text().splitlines()]
+
+
+def test_one_process_measures_all_phases_caches_and_modes_each_as_if_it_were_alone(
+    torch_environment: TorchEnvironment, tmp_path: Path
+) -> None:
+    done, places = run_batch(torch_environment, tmp_path, CELLS)
+    assert done.returncode == 0, (places[-1] / "stderr.log").read_text()
+    assert done.stdout == done.stderr == ""
+    outputs: dict[tuple[str, int], list[list[int]]] = {}
+    for cell, place in zip(CELLS, places, strict=True):
+        assert json.loads((place / "done.json").read_text())["returncode"] == 0
+        _, *iterations, compiled, end = lines_of(place)
+        assert compiled["decision"] == ("not_asked" if cell["mode"] == "eager" else "compiled")
+        assert (place / "compile.json").exists() == (cell["mode"] != "eager")
+        assert end["peak_bytes"] is None
+        assert end["overhead_ms"] > 0
+        for index, line in enumerate(iterations):
+            assert line["tokens_made"] == line["tokens_asked"] == len(line["ties"])
+            assert line["device_ms"] is None
+            assert (line["ttft_ms"] is not None) == (cell["phase"] == "e2e_kv")
+            if line["ttft_ms"] is not None:
+                assert 0 < line["ttft_ms"] < line["latency_ms"]
+            outputs.setdefault((str(cell["phase"]), index), []).append(line["output"])
+    # Whatever the cache and the mode: the greedy tokens of a phase are the same.
+    assert all(output == made[0] for made in outputs.values() for output in made)
+
+
+def test_decoding_the_prompt_too_gives_the_token_before_and_the_same_ones_after(
+    torch_environment: TorchEnvironment, tmp_path: Path
+) -> None:
+    cells = [
+        {"phase": phase, "cache": "DynamicCache", "mode": "eager", "batch": 1}
+        for phase in ("kv_decode", "e2e_kv")
+    ]
+    _, places = run_batch(torch_environment, tmp_path, cells)
+    decoded, whole = (lines_of(place)[1]["output"] for place in places)
+    assert len(decoded) == 4
+    assert whole[1:] == decoded
+
+
+def test_a_failure_ends_the_process_and_the_entries_after_it_are_not_begun(
+    torch_environment: TorchEnvironment, tmp_path: Path
+) -> None:
+    good = {"phase": "prefill", "cache": "DynamicCache", "mode": "eager", "batch": 1}
+    done, places = run_batch(
+        torch_environment, tmp_path, [good, {**good, "token_len": 1_000_000}, good]
+    )
+    assert done.returncode == 1
+    first, second, third = places
+    assert json.loads((first / "done.json").read_text())["returncode"] == 0
+    said = json.loads((second / "done.json").read_text())
+    assert said["returncode"] == 1
+    assert said["wall_s"] > 0
+    assert lines_of(second)[-1]["exception"] == "spec.SpecError"
+    assert "positions" in (second / "stderr.log").read_text()
+    assert "positions" not in (first / "stderr.log").read_text()
+    assert list(third.iterdir()) == []
+
+
+def test_a_gpu_that_is_not_there_is_a_failure_that_says_so(
+    torch_environment: TorchEnvironment, tmp_path: Path
+) -> None:
+    cell = {"phase": "prefill", "cache": "DynamicCache", "mode": "eager", "batch": 1}
+    _, (place,) = run_batch(torch_environment, tmp_path, [{**cell, "device": "cuda"}])
+    (failure,) = lines_of(place)
+    assert failure["kind"] == "failure"
+    assert "cuda is asked for" in failure["message"]
+
+
+TIES = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import torch
+from outputs import Tolerance, tied_ids
+size = Tolerance.of("float32").relative * 8
+logits = torch.tensor([[
+    [1.0, 8.0, 8.0 - size / 2, 2.0],    # near: 2 is as good
+    [1.0, 8.0, 8.0 - size * 2, 2.0],    # clear
+    [1.0, 8.0 - size / 2, 8.0, 2.0],    # the runner-up was chosen: 2 is as good
+    [1.0, 7.0, 8.0, 2.0],               # what was chosen is not near the greatest
+    [float("nan")] * 4,
+    [5.0, 5.0, 5.0, 5.0],
+]])
+chosen = torch.tensor([[1, 1, 1, 1, 1, 1]])
+print(json.dumps(tied_ids(logits, chosen, Tolerance.of("float32"))))
+"""
+
+
+def test_a_tie_is_the_one_id_that_rounding_could_have_chosen(
+    torch_environment: TorchEnvironment, tmp_path: Path
+) -> None:
+    done = torch_environment.run(
+        str(torch_environment.python), "-s", "-c", TIES, str(HARNESS), cwd=tmp_path
+    )
+    ties = json.loads(done.stdout)
+    assert ties[:5] == [2, None, 2, None, None]
+    assert ties[5] in {0, 2, 3}
+
+
+RETURNS_AT_ONCE = """
+real = __import__("builtins").__import__
+def patched(name, *rest, **more):
+    module = real(name, *rest, **more)
+    if name == "phases":
+        module.KvDecode.run = lambda self, mark: (None, [])
+    return module
+__import__("builtins").__import__ = patched
+"""
+
+
+def test_a_decode_that_makes_nothing_is_not_ok(bench: Bench) -> None:
+    reading = bench.read(Arm.BASELINE, DECODE, plant=RETURNS_AT_ONCE)
+    assert reading.problem is None
+    assert {sample.status for sample in reading.samples} == {RowStatus.WRONG_OUTPUT}
+    assert {sample.evidence.tokens for sample in reading.samples} == {0}
+    assert {sample.evidence.output_digest for sample in reading.samples} == {None}

@@ -31,16 +31,27 @@ def scripted_plan(
     invocations: int = 1,
     samples: int = 2,
     timeout_s: float = 30.0,
+    cells: Sequence[str] = ("all",),
+    same_failure_stops: int = 0,
 ) -> Plan:
-    """Return a plan for the scripted adapter; ids are `<point>__all__<arm>__<index>`."""
-    launches = [
-        PlannedInvocation(
-            id=f"{point}__all__{arm.value}__{index:02d}",
-            point=point, cell="all", arm=arm, index=index,
-        )
+    """Return a plan for the scripted adapter; ids are `<point>__<cell>__<arm>__<index>`.
+
+    More than one cell share a process, in the order given.
+    """
+    shared = len(cells) > 1
+    processes = [
+        [
+            PlannedInvocation(
+                id=f"{point}__{cell}__{arm.value}__{index:02d}",
+                point=point, cell=cell, arm=arm, index=index,
+                launch=f"{point}__{arm.value}__{index:02d}" if shared else None,
+            )
+            for cell in cells
+        ]
         for point in points for arm in Arm for index in range(invocations)
     ]  # fmt: skip
-    Random(7).shuffle(launches)
+    Random(7).shuffle(processes)
+    launches = [planned for process in processes for planned in process]
     return Plan(
         claim_id="scripted", claim_digest="0" * 64, design="full", seed=7,
         axes={"stack": tuple(points)}, base={"stack": points[0]},
@@ -50,7 +61,7 @@ def scripted_plan(
             )
             for point in points
         ),
-        cells=(Cell(id="all", axes={}),),
+        cells=tuple(Cell(id=cell, axes={"token_len": cell} if shared else {}) for cell in cells),
         setup=Setup(
             model=None, arms={Arm.BASELINE: "eager", Arm.SUBJECT: "compiled"},
             options=load_adapter("scripted").check_options(options or {}),
@@ -58,6 +69,7 @@ def scripted_plan(
         ),
         timeout_s=timeout_s,
         invocations=tuple(launches),
+        same_failure_stops=same_failure_stops,
     )  # fmt: skip
 
 

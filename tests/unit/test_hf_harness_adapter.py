@@ -8,17 +8,14 @@ from typing import Any
 
 import pytest
 
-from adapters.hf_harness import ADAPTER
-from adapters.hf_harness.adapter import make_spec
+from adapters.hf_harness import ADAPTER, adapter
 from adapters.hf_harness.options import (
     CACHES,
     DTYPES,
-    HARNESS_MODES,
-    HARNESS_PHASES,
     MODES,
     PHASES,
 )
-from reprokit.adapter import Invocation, Model, OptionError, PointContext, Reading, Setup
+from reprokit.adapter import Invocation, Launch, Model, OptionError, PointContext, Reading, Setup
 from reprokit.claim.load import load_claim
 from reprokit.errors import ClaimError, PlanError, UsageError
 from reprokit.records import Arm, CompileDecision, RowStatus
@@ -44,17 +41,25 @@ def invocation(folder: Path, arm: Arm = Arm.SUBJECT, **cell: Any) -> Invocation:
     return Invocation(id="i", arm=arm, cell=cell, directory=str(folder))
 
 
+def make_spec(plan: Setup, asked: Invocation) -> dict[str, Any]:
+    return adapter.make_spec(plan, point(), asked.arm, asked.cell)
+
+
 def records(spec: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what the harness writes for a spec with two samples."""
     device = {"type": "cpu", "threads": 1}
     return [
         {"kind": "header", "schema": "reprokit/harness/v1", "spec": spec,
          "versions": {"torch": "2.13.0", "cuda": None}, "device": device,
-         "model": {"parameters": 1}},
-        *({"kind": "iteration", "iteration": index, "latency_ms": 2.0 + index, "device": "cpu",
-           "finite": True, "tokens": [7], "tokens_asked": 1} for index in range(2)),
-        {"kind": "compile", "decision": "compiled", "reason": "it ran", "facts": {"steps": 1}},
-        {"kind": "end", "iterations": 2},
+         "model": {"parameters": 1, "weights": spec["weights"], "revision": None},
+         "floor": {"ms": 0.5, "bytes": 8, "reason": None}, "tolerance": {"ulps": 64}},
+        *({"kind": "iteration", "iteration": index, "latency_ms": 2.0 + index, "device_ms": None,
+           "ttft_ms": None, "device": "cpu", "finite": True, "tokens_made": 2, "tokens_asked": 2,
+           "output": [7, 8], "ties": [None, 9], "input": f"i{index}", "logits": f"l{index}",
+           "overhead_ms": 0.25} for index in range(2)),
+        {"kind": "compile", "decision": "compiled", "reason": "it ran", "facts": {"steps": 1},
+         "artifact": "compile.json"},
+        {"kind": "end", "iterations": 2, "peak_bytes": None, "overhead_ms": 0.25},
     ]  # fmt: skip
 
 
@@ -76,12 +81,10 @@ def test_both_sides_know_the_same_values() -> None:
     """The harness imports nothing of ours, so a test keeps the two lists together."""
     import spec
 
-    assert spec.PHASES == HARNESS_PHASES
-    assert set(HARNESS_PHASES) <= set(PHASES)
+    assert spec.PHASES == PHASES
     assert spec.CACHES == CACHES
     assert spec.DTYPES == DTYPES
-    assert tuple(spec.MODES) == HARNESS_MODES
-    assert set(HARNESS_MODES) <= set(MODES)
+    assert tuple(spec.MODES) == MODES
     asked = make_spec(setup(), invocation(Path("x")))
     assert spec.load_spec(json.dumps(asked)).model == "tiny-llama"
 
@@ -199,20 +202,6 @@ def test_what_the_harness_cannot_measure_is_unsupported_in_words(tmp_path: Path)
         assert words in reason
 
 
-@pytest.mark.parametrize(
-    ("cell", "word"),
-    [({"compile_mode": "max-autotune"}, "max-autotune"), ({"phase": "e2e_kv"}, "e2e_kv")],
-)
-def test_what_a_claim_may_name_and_the_harness_lacks_is_unsupported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: dict[str, Any], word: str
-) -> None:
-    monkeypatch.setattr("adapters.hf_harness.adapter.HARNESS_PHASES", ("prefill",))
-    monkeypatch.setattr("adapters.hf_harness.adapter.HARNESS_MODES", ("eager", "default"))
-    command = ADAPTER.command(setup(), point(), invocation(tmp_path, **cell))
-    assert word in str(command.unsupported)
-    assert ADAPTER.command(setup(), point(), invocation(tmp_path)).unsupported is None
-
-
 def test_a_data_type_that_torch_has_not_is_unsupported(tmp_path: Path) -> None:
     model = Model(id="tiny-llama", dtype="awq-4bit", weights="synthetic")
     plan = setup().model_copy(update={"model": model})
@@ -226,7 +215,15 @@ def test_a_whole_file_becomes_samples_with_evidence(tmp_path: Path) -> None:
     assert [sample.values["latency_ms"] for sample in reading.samples] == [2.0, 3.0]
     assert reading.samples[0].values["wall_ms"] == 2.0
     assert "tokps" not in reading.samples[0].values
-    assert reading.samples[0].evidence.output_tokens == (7,)
+    assert reading.samples[0].evidence.output_tokens == (7, 8)
+    assert reading.samples[0].evidence.output_ties == (None, 9)
+    assert reading.samples[0].evidence.tokens == reading.samples[0].evidence.tokens_asked == 2
+    assert [sample.evidence.input_digest for sample in reading.samples] == ["i0", "i1"]
+    assert reading.samples[0].evidence.output_digest != reading.samples[1].evidence.output_digest
+    assert reading.evidence.floor_ms == 0.5
+    assert reading.evidence.extra["overhead_ms"] == 0.25
+    assert reading.evidence.extra["tolerance"] == {"ulps": 64}
+    assert reading.evidence.extra["compile_artifact"] == "compile.json"
     assert reading.samples[0].evidence.device == "cpu"
     assert not reading.samples[0].cold
     assert reading.evidence.compile is not None
@@ -240,8 +237,78 @@ def test_decoding_has_a_rate_and_the_first_iteration_without_warmup_is_cold(
     plan = setup(phase="kv_decode").model_copy(update={"warmup": 0})
     spec = make_spec(plan, invocation(tmp_path))
     reading = read(tmp_path, records(spec), plan=plan)
-    assert reading.samples[0].values["tokps"] == 500.0
+    assert reading.samples[0].values["tokps"] == 1000.0
     assert [sample.cold for sample in reading.samples] == [True, False]
+
+
+def test_times_of_the_device_and_of_the_first_token_are_values(tmp_path: Path) -> None:
+    plan = setup(phase="e2e_kv")
+    lines = records(make_spec(plan, invocation(tmp_path)))
+    lines[1] |= {"device_ms": 1.5, "ttft_ms": 0.75}
+    first, second = read(tmp_path, lines, plan=plan).samples
+    assert (first.values["device_ms"], first.values["ttft_ms"]) == (1.5, 0.75)
+    assert not {"device_ms", "ttft_ms"} & set(second.values)
+
+
+def test_equal_tokens_with_equal_logits_have_equal_digests_and_nothing_has_none(
+    tmp_path: Path,
+) -> None:
+    lines = records(make_spec(setup(), invocation(tmp_path)))
+    lines[2]["logits"] = "l0"
+    first, second = read(tmp_path, lines).samples
+    assert first.evidence.output_digest == second.evidence.output_digest
+    lines[2]["output"] = [7, 6]
+    assert first.evidence.output_digest != read(tmp_path, lines).samples[1].evidence.output_digest
+    lines[2]["logits"] = None
+    assert read(tmp_path, lines).samples[1].evidence.output_digest is None
+
+
+def test_a_floor_that_cannot_be_told_is_none(tmp_path: Path) -> None:
+    lines = records(make_spec(setup(), invocation(tmp_path)))
+    lines[0]["floor"] = {"ms": None, "reason": "no cache size"}
+    reading = read(tmp_path, lines)
+    assert reading.problem is None
+    assert reading.evidence.floor_ms is None
+
+
+def test_rows_are_labelled_by_the_weights_that_were_measured(tmp_path: Path) -> None:
+    lines = records(make_spec(setup(), invocation(tmp_path)))
+    lines[0]["model"]["weights"] = "hub"
+    assert read(tmp_path, lines).labels == ("hub_weights",)
+    assert read(tmp_path, []).labels == ("synthetic_weights",)
+
+
+def test_cells_of_one_model_and_dtype_share_a_process() -> None:
+    def key(arm: Arm = Arm.SUBJECT, **cell: Any) -> str:
+        return ADAPTER.process_key(setup(), arm, cell)  # type: ignore[attr-defined,no-any-return]
+
+    assert key(phase="prefill", token_len=4) == key(phase="e2e_kv", compile_mode="default")
+    assert key(dtype="float16") != key()
+    assert key(model="no-such") != key()
+
+
+def test_a_shared_process_is_told_every_spec_in_full(tmp_path: Path) -> None:
+    """Put together again, common part and differences are what a process of its own is told."""
+    import batch
+
+    count = 100
+    cells: list[dict[str, Any]] = [{"token_len": 1 + index} for index in range(count)]
+    places = [tmp_path / ("x" * 200) / ("y" * 200) / str(index) for index in range(count)]
+    for place in places:
+        place.mkdir(parents=True)
+    invocations = tuple(
+        Invocation(id=str(index), arm=Arm.SUBJECT, cell=cell, directory=str(places[index]))
+        for index, cell in enumerate(cells)
+    )
+    launch = Launch(id="l", directory=str(tmp_path), invocations=invocations)
+    command = ADAPTER.shared_command(setup(), point(), launch)  # type: ignore[attr-defined]
+    assert command.argv[:3] == ("/env/bin/python", "-s", str(ADAPTER.builtin_source()))
+    assert command.cwd == str(tmp_path)
+    assert max(len(argument) for argument in command.argv) < 128 * 1024
+    texts = [argument.removeprefix("--batch=") for argument in command.argv[3:]]
+    entries = batch.load_entries(texts)
+    assert [entry.spec for entry in entries] == [make_spec(setup(), one) for one in invocations]
+    assert [entry.directory for entry in entries] == places
 
 
 def test_inf_or_nan_in_the_output_is_a_wrong_output(tmp_path: Path) -> None:
@@ -284,7 +351,13 @@ def test_a_structured_failure_is_handed_on_and_earlier_iterations_stay(tmp_path:
         (lambda lines: [lines[0], {"kind": "surprise"}], "result.jsonl:2"),
         (lambda lines: [lines[0], {**lines[1], "latency_ms": "fast"}], "latency_ms"),
         (lambda lines: [lines[0], {**lines[1], "latency_ms": float("nan")}], "latency_ms"),
-        (lambda lines: [lines[0], {**lines[1], "tokens": None}], "tokens"),
+        (lambda lines: [lines[0], {**lines[1], "output": None}], "output"),
+        (lambda lines: [lines[0], {**lines[1], "output": [7]}], "equally long"),
+        (lambda lines: [lines[0], {**lines[1], "ties": []}], "equally long"),
+        (lambda lines: [lines[0], {**lines[1], "tokens_made": 3}], "equally long"),
+        (lambda lines: [lines[0], {**lines[1], "input": ""}], "input"),
+        (lambda lines: [{**lines[0], "floor": {}}], "result.jsonl:1"),
+        (lambda lines: [{**lines[0], "floor": {"ms": -1.0}}], "result.jsonl:1"),
         (lambda lines: [lines[0], {**lines[1], "iteration": -1}], "iteration"),
         (lambda lines: [lines[0], {**lines[3], "decision": "yes"}], "decision"),
     ],

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import batch
 import compile_proof
 import failure_record
 import pytest
@@ -27,11 +28,43 @@ GOOD: dict[str, Any] = {
 
 def test_none_of_it_imports_torch() -> None:
     """So that a broken torch is still recorded as a failure."""
-    for module in (compile_proof, failure_record, result_file, spec):
+    for module in (batch, compile_proof, failure_record, result_file, spec):
         assert module.__file__ is not None
         tree = ast.parse(Path(module.__file__).read_text())
         nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
         assert not any("torch" in ast.unparse(node) for node in nodes)
+
+
+@pytest.mark.parametrize(
+    ("phase", "positions", "steps", "asked"),
+    [("prefill", 8, 1, 16), ("kv_decode", 12, 8, 16), ("e2e_kv", 12, 9, 18)],
+)
+def test_what_a_phase_needs_and_makes(phase: str, positions: int, steps: int, asked: int) -> None:
+    found = Spec(**{**GOOD, "phase": phase, "batch": 2})
+    assert (found.positions, found.steps, found.tokens_asked) == (positions, steps, asked)
+
+
+def test_a_batch_is_read_from_text_and_files_in_order(tmp_path: Path) -> None:
+    one = {"spec": {"seed": 7}, "directory": str(tmp_path)}
+    (tmp_path / "b.json").write_text(json.dumps([{"spec": GOOD, "directory": str(tmp_path)}]))
+    text = json.dumps({"common": GOOD, "entries": [one]})
+    entries = batch.load_entries([text, str(tmp_path / "b.json")])
+    assert [entry.spec["seed"] for entry in entries] == [7, 0]
+    assert spec.spec_of(entries[0].spec).model == "tiny-llama"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("{", "JSON"), ("no/such", "No such file"), ("[]", "no entry"), ("{}", "list of entries"),
+        ('{"entries": [], "x": 1}', "nothing else"), ("[{}]", "entry 0"), ("[[]]", "entry 0"),
+        ('[{"spec": {}, "directory": "/no/such/place"}]', "no directory"),
+        ('[{"spec": [], "directory": "/"}]', "object"), ('{"common": 1, "entries": []}', "list"),
+    ],
+)  # fmt: skip
+def test_what_is_no_batch_is_refused(value: str, words: str) -> None:
+    with pytest.raises(batch.BatchError, match=words):
+        batch.load_entries([value])
 
 
 def test_a_spec_comes_from_text_or_from_a_file(tmp_path: Path) -> None:
@@ -47,7 +80,8 @@ def test_a_spec_comes_from_text_or_from_a_file(tmp_path: Path) -> None:
     [
         {"phase": "e2e"}, {"mode": "max"}, {"cache": None}, {"dtype": "int8"}, {"device": "tpu"},
         {"token_len": 0}, {"token_len": True}, {"token_len": "8"}, {"warmup": -1}, {"samples": 0},
-        {"seed": -1}, {"threads": 0}, {"model": 3}, {"surprise": 1}, {"phase": ["prefill"]},
+        {"seed": -1}, {"threads": 0}, {"weights": "mine"}, {"weights_dir": 3}, {"model": 3},
+        {"surprise": 1}, {"phase": ["prefill"]},
     ],
 )  # fmt: skip
 def test_a_wrong_spec_is_refused_by_name(change: dict[str, Any]) -> None:

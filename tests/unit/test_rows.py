@@ -166,7 +166,7 @@ def test_memory_is_the_reason_only_for_a_process_that_failed(
     row = saved.of(SUBJECT)[0]
     assert row.status is status
     assert row.failure is not None
-    assert row.failure.exception == "MemoryError"
+    assert (row.failure.exception, row.failure.kind) == ("MemoryError", "oom")
     assert row.failure.log == f"invocations/{SUBJECT}/stderr.log"
 
 
@@ -225,6 +225,7 @@ def test_a_structured_failure_gets_a_fingerprint(
     row = saved.of(SUBJECT)[0]
     assert row.failure is not None
     assert len(row.failure.fingerprint) == 12
+    assert row.failure.kind == "other"
     assert row.labels == ("synthetic_weights",)
 
 

@@ -34,13 +34,14 @@ from reprokit.adapter import (
     AssetStep,
     Command,
     Invocation,
+    Launch,
     OptionError,
     PointContext,
     Reading,
     Sample,
     Setup,
 )
-from reprokit.records import CompileDecision, CompileEvidence, Evidence, Scalar
+from reprokit.records import Arm, CompileDecision, CompileEvidence, Evidence, Scalar
 
 _BENCHMARK = Path(__file__).parent / "benchmark"
 _DEFAULTS: dict[str, JsonValue] = {
@@ -96,6 +97,21 @@ class ScriptedAdapter:
             cwd=invocation.directory,
             unsupported="the source has no such option" if scenario == "unsupported" else None,
         )
+
+    def process_key(self, setup: Setup, arm: Arm, cell: Mapping[str, Scalar]) -> str:
+        return str(cell.get("phase", "all"))
+
+    def shared_command(self, setup: Setup, point: PointContext, launch: Launch) -> Command:
+        """See scripted_bench.py: an order per invocation, and where its files go."""
+        orders = [
+            {
+                **json.loads(self.command(setup, point, each).argv[2]),
+                "directory": each.directory,
+            }
+            for each in launch.invocations
+        ]
+        script = str(Path(point.source) / "scripted_bench.py")
+        return Command(argv=(point.python, script, json.dumps(orders)), cwd=launch.directory)
 
     def read(self, setup: Setup, point: PointContext, invocation: Invocation) -> Reading:
         samples: list[Sample] = []

@@ -1,0 +1,108 @@
+"""Looks at what a timed call made, after the clock was stopped: tokens, near ties, digests.
+
+A greedy choice between two logits that differ by less than rounding is no choice: another order of
+the same additions makes the other one. So each token comes with the id that is as good as it is,
+where there is one. In prefill the logits of the timed call itself tell. In decoding they are gone,
+for a loop keeps only tokens; the model as it is, not compiled, is then given the whole sequence at
+once. Both arms are judged by it in the same way, and it sees no compiled code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+TIE_ULPS = {"float32": 64, "float16": 8, "bfloat16": 8}
+"""Logits closer than this many units of rounding (eps of the dtype times the largest logit of the
+position) count as tied.
+
+A half-precision model adds in float32 and rounds what it stores: about 10 times a layer, 280 times
+in 28 layers. Each rounding is off by 0.29 eps (uniform, standard deviation), so a logit is off by
+0.29 sqrt(280) = 4.9 eps of the logits' deviation, and the difference of two logits, seen by two
+programs, by twice that. Three deviations are 29 eps; the largest of 100,000 normal logits is 4.4
+deviations, which makes it 6.6 eps of the largest logit: 8, rounded up. float32 also adds up in
+float32, so that the order and the fusing of additions count inside each sum: eight times as many.
+An id is excused only where it is the one runner-up that is as near; another model, whose choice is
+another id out of the whole vocabulary, is not.
+"""
+
+
+def digest_of(tensor: torch.Tensor) -> str:
+    """Return the first 32 hex digits of the SHA-256 of a tensor's bytes."""
+    held = tensor.detach().cpu().contiguous()
+    size = held.numel() * held.element_size()
+    # Neither numpy nor a copy is needed for this.
+    view = (ctypes.c_char * size).from_address(held.data_ptr()) if size else b""
+    return hashlib.sha256(view).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How near two logits must be to count as a tie: `relative` to the largest of the position."""
+
+    ulps: int
+    relative: float
+
+    @classmethod
+    def of(cls, dtype: str) -> Tolerance:
+        """Return the tolerance for a dtype of the model."""
+        ulps = TIE_ULPS[dtype]
+        return cls(ulps, ulps * float(torch.finfo(getattr(torch, dtype)).eps))
+
+    def facts(self) -> dict[str, object]:
+        """Return it as the header states it."""
+        statement = (
+            f"two logits of one position tie when they differ by no more than {self.ulps} eps of "
+            f"the dtype times the largest absolute logit of that position ({self.relative:.3g})"
+        )
+        return {"ulps": self.ulps, "relative": self.relative, "statement": statement}
+
+
+def tied_ids(logits: torch.Tensor, chosen: torch.Tensor, tolerance: Tolerance) -> list[int | None]:
+    """Return for each chosen token the id that could as well have been chosen, None without one.
+
+    Args:
+        logits: of each position, (batch, positions, vocabulary).
+        chosen: the greedy tokens, (batch, positions).
+        tolerance: how near is near.
+    """
+    if chosen.numel() == 0:
+        return []
+    best = logits.topk(2, dim=-1).indices
+    other = torch.where(best[..., 0] == chosen, best[..., 1], best[..., 0])
+    pair = logits.gather(-1, torch.stack((chosen, other), dim=-1)).float()
+    gap = (pair[..., 0] - pair[..., 1]).abs()
+    largest = torch.maximum(logits.amax(-1), -logits.amin(-1)).float()
+    # False for every comparison with nan: what cannot be compared is no tie.
+    near = (gap <= tolerance.relative * largest).flatten().tolist()
+    ids = other.flatten().tolist()
+    return [int(token) if tie else None for token, tie in zip(ids, near, strict=True)]
+
+
+def facts_of(
+    logits: torch.Tensor | None,
+    tokens: torch.Tensor,
+    weighed: torch.Tensor | None,
+    tolerance: Tolerance,
+) -> dict[str, Any]:
+    """Put together what one call made, as its line of the result file says it.
+
+    Args:
+        logits: of the last call of the model; None where nothing was computed.
+        tokens: greedy token ids, (batch, tokens).
+        weighed: logits that the ties of these tokens are told by.
+        tolerance: how near two logits must be for a tie.
+    """
+    output = [int(token) for token in tokens.flatten().tolist()]
+    return {
+        "device": (tokens if logits is None else logits).device.type,
+        "finite": logits is not None and bool(torch.isfinite(logits).all()),
+        "tokens_made": len(output),
+        "output": output,
+        "ties": [] if weighed is None else tied_ids(weighed, tokens, tolerance),
+        "logits": None if logits is None else digest_of(logits),
+    }

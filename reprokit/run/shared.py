@@ -1,0 +1,145 @@
+"""One process for several invocations: what became of each of them when it ended.
+
+The process says by files how far it came (`reprokit.adapter.Launch`): stdout.log in the directory
+of every invocation that it began, done.json in those that it was over with. An invocation that it
+began and never was over with is the one that it died in; those that it did not begin are left for
+a new process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from reprokit.evidence import read_evidence
+from reprokit.plan import PlannedInvocation
+from reprokit.process.launch import STDERR, STDOUT, Exit
+from reprokit.records import Record
+from reprokit.run.directory import RunDirectory
+
+DONE = "done.json"
+_LARGEST = 1 << 16
+
+
+class Done(Record):
+    """What done.json holds: the process is over with an invocation.
+
+    Attributes:
+        returncode: 0 when it was measured, another number when it failed.
+        wall_s: time spent on it.
+    """
+
+    returncode: Annotated[int, Field(ge=0, le=255)]
+    wall_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How one invocation of a shared process ended."""
+
+    planned: PlannedInvocation
+    found: Exit
+
+
+def settle(
+    run: RunDirectory, pending: Sequence[PlannedInvocation], found: Exit, launch: Path
+) -> tuple[list[Settled], list[PlannedInvocation]]:
+    """Say how the invocations of an ended process ended, and which it did not come to.
+
+    A process that ended before it began with any of them has failed for all. One that died after
+    the last of them died in that one: a claim cannot rest on a process that died.
+
+    Args:
+        run: the run directory.
+        pending: what the process was to measure, in its order.
+        found: how it ended.
+        launch: its own directory, with its logs.
+    """
+    begun = [planned for planned in pending if _begun(run.invocation(planned.id))]
+    if not begun:
+        return [_failed_to_begin(run, planned, found, launch) for planned in pending], []
+    settled = [_ended(run, planned, found) for planned in begun]
+    if found.outcome() != "ok" and all(each.found.outcome() == "ok" for each in settled):
+        last = settled[-1].planned
+        settled[-1] = Settled(last, _with_own_logs(found, run.invocation(last.id)))
+    return settled, [planned for planned in pending if planned not in begun]
+
+
+def recover(run: RunDirectory, planned: PlannedInvocation) -> Exit | None:
+    """Say how an invocation ended whose process was over with it before reprokit was killed.
+
+    None when it was not: it has to be made again.
+    """
+    folder = run.invocation(planned.id)
+    done = _done(folder)
+    if done is None or not _begun(folder):
+        return None
+    modified = (folder / STDOUT).lstat().st_mtime
+    facts = {
+        "schema": "reprokit/exit/v1", "returncode": done.returncode, "signal": None,
+        "stopped_by": None, "spawn_error": None, "wall_s": done.wall_s,
+        "user_s": 0.0, "system_s": 0.0, "max_rss_bytes": 0, "leftovers": 0, "unkillable": 0,
+        "started": datetime.fromtimestamp(modified, UTC).isoformat(timespec="milliseconds"),
+        "monotonic_start_s": 0.0, "boot_id": None, **_log_sizes(folder),
+    }  # fmt: skip
+    return Exit.model_validate(facts)
+
+
+def _ended(run: RunDirectory, planned: PlannedInvocation, found: Exit) -> Settled:
+    folder = run.invocation(planned.id)
+    done = _done(folder)
+    if done is None:
+        return Settled(planned, _with_own_logs(found, folder))
+    facts = {
+        "returncode": done.returncode, "signal": None, "stopped_by": None, "leftovers": 0,
+        "unkillable": 0, "wall_s": min(done.wall_s, found.wall_s), **_log_sizes(folder),
+    }  # fmt: skip
+    return Settled(planned, found.model_copy(update=facts))
+
+
+def _failed_to_begin(
+    run: RunDirectory, planned: PlannedInvocation, found: Exit, launch: Path
+) -> Settled:
+    """Give an invocation the end and the logs of the process that never came to it."""
+    folder = run.invocation(planned.id)
+    for name in (STDOUT, STDERR):
+        source = launch / name
+        if source.is_file() and not source.is_symlink():
+            shutil.copyfile(source, folder / name)
+        else:
+            (folder / name).touch()
+    return Settled(planned, _with_own_logs(found, folder))
+
+
+def _with_own_logs(found: Exit, folder: Path) -> Exit:
+    return found.model_copy(update=_log_sizes(folder))
+
+
+def _log_sizes(folder: Path) -> dict[str, int]:
+    return {"stdout_bytes": _size(folder / STDOUT), "stderr_bytes": _size(folder / STDERR)}
+
+
+def _size(log: Path) -> int:
+    try:
+        return log.lstat().st_size
+    except OSError:
+        return 0
+
+
+def _begun(folder: Path) -> bool:
+    return not folder.is_symlink() and os.path.lexists(folder / STDOUT)
+
+
+def _done(folder: Path) -> Done | None:
+    """Read done.json; anything that is not one says nothing."""
+    try:
+        return Done.model_validate_json(read_evidence(folder / DONE, limit=_LARGEST))
+    except (OSError, ValidationError):
+        return None
