@@ -36,6 +36,7 @@ class Observation:
         graph_launches: CUDA-graph launches in it.
         share: part of its work done by compiled graphs, 0 to 1 (see `profile_reading`).
         outside_us: where the rest of the work went.
+        products: matrix products and attention that ran outside of compiled graphs.
         unique_graphs: graphs that Dynamo captured since it was last reset.
         frames: frames that Dynamo was given, and those that it compiled.
         graph_breaks: breaks that Dynamo counted; `break_reasons` has them by reason.
@@ -60,6 +61,7 @@ class Observation:
     graph_launches: int = 0
     share: float | None = None
     outside_us: dict[str, float] = field(default_factory=dict)
+    products: dict[str, int] = field(default_factory=dict)
     unique_graphs: int = 0
     frames: tuple[int, int] = (0, 0)
     graph_breaks: int = 0
@@ -163,6 +165,13 @@ def _lowered(seen: Observation) -> tuple[_Rule, ...]:
             cuda_graphs and seen.graph_launches < seen.steps,
             PARTLY,
             f"{seen.graph_launches} launches of CUDA graphs in {seen.steps} calls: {told}",
+        ),
+        (
+            bool(seen.products),
+            PARTLY,
+            f"a part of the model ran as it is: graphs did {share:.0%} of the work, and these "
+            "products ran outside of compiled graphs: "
+            + ", ".join(f"{count} x {name}" for name, count in seen.products.items()),
         ),
         (
             (seen.share is not None or seen.graph_breaks > 0) and share < LEAST_SHARE,

@@ -68,6 +68,7 @@ class CompileWatch:
             graph_launches=seen.launches,
             share=seen.share,
             outside_us=seen.outside_us,
+            products=seen.products,
             unique_graphs=counted.get("stats.unique_graphs", 0),
             frames=(counted.get("frames.total", 0), counted.get("frames.ok", 0)),
             graph_breaks=sum(breaks.values()),

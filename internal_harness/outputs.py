@@ -40,26 +40,63 @@ def digest_of(tensor: torch.Tensor) -> str:
     return hashlib.sha256(view).hexdigest()[:32]
 
 
+LOGIT_ULPS = {"float32": 8192, "float16": 32, "bfloat16": 32}
+"""Two programs of one model may differ by so many eps in the logits as a whole (root mean square of
+the differences over that of the logits).
+
+By the same count as above, rounding alone makes 7 eps in 28 layers and 12 in 80; 32 leaves room.
+float32 may also be multiplied with inputs that were shortened (TF32 has fp16's 11 bits), so that
+its tolerance is 1e-3. Weights that differ by a few per cent make several per cent in the logits,
+even where every greedy token stays the same.
+"""
+
+_SAMPLED_LOGITS, _SAMPLED_SEQUENCES = 64, 8
+
+
 @dataclass(frozen=True)
 class Tolerance:
-    """How near two logits must be to count as a tie: `relative` to the largest of the position."""
+    """How near two logits must be to count as a tie: `relative` to the largest of the position.
+
+    `logits` is how near the logits of two programs must be as a whole, relative to their size.
+    """
 
     ulps: int
     relative: float
+    logits: float
 
     @classmethod
     def of(cls, dtype: str) -> Tolerance:
         """Return the tolerance for a dtype of the model."""
         ulps = TIE_ULPS[dtype]
-        return cls(ulps, ulps * float(torch.finfo(getattr(torch, dtype)).eps))
+        eps = float(torch.finfo(getattr(torch, dtype)).eps)
+        return cls(ulps, ulps * eps, LOGIT_ULPS[dtype] * eps)
 
     def facts(self) -> dict[str, object]:
         """Return it as the header states it."""
         statement = (
             f"two logits of one position tie when they differ by no more than {self.ulps} eps of "
-            f"the dtype times the largest absolute logit of that position ({self.relative:.3g})"
+            f"the dtype times the largest absolute logit of that position ({self.relative:.3g}); "
+            "the logits of two arms agree when the root mean square of their differences is no "
+            f"more than {self.logits:.3g} of that of the logits"
         )
-        return {"ulps": self.ulps, "relative": self.relative, "statement": statement}
+        return {
+            "ulps": self.ulps, "relative": self.relative, "logits": self.logits,
+            "statement": statement,
+        }  # fmt: skip
+
+
+def sampled_logits(logits: torch.Tensor) -> list[list[float]]:
+    """Return some logits of each sequence, evenly spaced over its positions and the vocabulary.
+
+    Args:
+        logits: of the last call of the model, (batch, positions, vocabulary).
+    """
+    whole = logits.flatten(1)[:_SAMPLED_SEQUENCES]
+    count = min(_SAMPLED_LOGITS, whole.shape[1])
+    # In whole numbers: the same places on every device and in every release.
+    places = [place * whole.shape[1] // count for place in range(count)]
+    chosen = whole[:, torch.tensor(places, device=whole.device)].float()
+    return [[float(f"{value:.7g}") for value in sequence] for sequence in chosen.tolist()]
 
 
 def tied_ids(logits: torch.Tensor, chosen: torch.Tensor, tolerance: Tolerance) -> list[int | None]:
@@ -97,12 +134,15 @@ def facts_of(
         weighed: logits that the ties of these tokens are told by.
         tolerance: how near two logits must be for a tie.
     """
+    finite = logits is not None and bool(torch.isfinite(logits).all())
     output = [int(token) for token in tokens.flatten().tolist()]
     return {
         "device": (tokens if logits is None else logits).device.type,
-        "finite": logits is not None and bool(torch.isfinite(logits).all()),
+        "finite": finite,
         "tokens_made": len(output),
         "output": output,
         "ties": [] if weighed is None else tied_ids(weighed, tokens, tolerance),
         "logits": None if logits is None else digest_of(logits),
+        # JSON has neither inf nor nan.
+        "sampled_logits": sampled_logits(logits) if logits is not None and finite else None,
     }

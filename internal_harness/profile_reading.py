@@ -12,6 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _MARK = re.compile(r"## Call CompiledFxGraph (\S+) ##")
+_PRODUCTS = frozenset({
+    "aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::convolution",
+    "aten::_scaled_mm", "aten::scaled_dot_product_attention",
+})  # fmt: skip
+"""Operations that are the work of a model; what a loop does around it is none of them."""
 _LAUNCHES = frozenset({"cudaGraphLaunch", "cuGraphLaunch", "hipGraphLaunch"})
 
 
@@ -48,6 +53,7 @@ class Profile:
         share: part of the work done by compiled graphs, 0 to 1: of the accelerator's time where it
             ran kernels, else of the time in operations; None where nothing ran.
         outside_us: where the rest of the work went, by name.
+        products: matrix products and attention outside of compiled graphs, by operation.
     """
 
     graphs: dict[str, int] = field(default_factory=dict)
@@ -55,6 +61,7 @@ class Profile:
     kernels: dict[str, int] = field(default_factory=dict)
     share: float | None = None
     outside_us: dict[str, float] = field(default_factory=dict)
+    products: dict[str, int] = field(default_factory=dict)
 
 
 def is_generated(kernel: str) -> bool:
@@ -79,7 +86,11 @@ def read_profile(events: Iterable[Event]) -> Profile:
         elif event.on_device and not _names_a_stretch(event):
             kernels[event.name] = kernels.get(event.name, 0) + 1
     share, outside = _device_share(known, inside) if kernels else _host_share(known, inside)
-    return Profile(graphs, launches, kernels, share, outside)
+    products: dict[str, int] = {}
+    for event, within in zip(known, inside, strict=True):
+        if event.name in _PRODUCTS and not event.on_device and not within:
+            products[event.name] = products.get(event.name, 0) + 1
+    return Profile(graphs, launches, kernels, share, outside, products)
 
 
 def _inside(events: list[Event]) -> list[bool]:

@@ -1,7 +1,8 @@
 """Times one call: the wall clock with the device at rest at both ends, CUDA events beside it.
 
 The events are recorded inside the synchronised interval and cost the host some microseconds; they
-say what the device saw of the same call.
+say what the device saw of the same call. A second clock of the system, read just outside of the
+first one's readings, says whether the first can be believed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from typing import Any
 
 import torch
 
+_SECOND_CLOCK: int = getattr(time, "CLOCK_MONOTONIC_RAW", time.CLOCK_MONOTONIC)
+"""The counter of the processor itself, where the system has it; nobody adjusts it."""
+
 
 @dataclass(frozen=True)
 class Timed:
@@ -21,6 +25,7 @@ class Timed:
         wall_ms: on the host's clock, the device idle at both readings.
         device_ms: between two events on the device's stream; None on a CPU.
         marked_ms: from the start to the mark.
+        check_ms: the same call on the second clock, which encloses the first one's readings.
         idle_ms: from the end of the call before to the start, on the host's clock: what the host
             spent outside of timed calls; None for the first.
     """
@@ -28,6 +33,7 @@ class Timed:
     wall_ms: float
     device_ms: float | None
     marked_ms: float | None
+    check_ms: float
     idle_ms: float | None
 
 
@@ -43,7 +49,7 @@ class Stopwatch:
             self._events = {name: torch.cuda.Event(enable_timing=True) for name in names}
             for event in self._events.values():
                 event.record()
-        self._started = self._marked = 0
+        self._started = self._marked = self._checked = 0
         self._has_mark = False
         self._ended: int | None = None
 
@@ -51,6 +57,7 @@ class Stopwatch:
         """Let the device come to rest, then start."""
         self._has_mark = False
         self._synchronise()
+        self._checked = time.clock_gettime_ns(_SECOND_CLOCK)
         self._started = time.perf_counter_ns()
         if self._on_gpu:
             self._events["start"].record()
@@ -69,10 +76,12 @@ class Stopwatch:
             self._events["stop"].record()
         self._synchronise()
         before, self._ended = self._ended, time.perf_counter_ns()
+        checked = time.clock_gettime_ns(_SECOND_CLOCK) - self._checked
         return Timed(
             wall_ms=(self._ended - self._started) / 1e6,
             device_ms=self._between("stop") if self._on_gpu else None,
             marked_ms=self._mark_ms() if self._has_mark else None,
+            check_ms=checked / 1e6,
             idle_ms=None if before is None else (self._started - before) / 1e6,
         )
 

@@ -89,6 +89,10 @@ class Evidence(Record):
         input_digest: digest of the iteration's input; iterations with other inputs are compared
             with other outputs.
         output_digest: digest of all that the iteration computed, to the bit.
+        output_logits: some of the last logits of each sequence, the same ones in every iteration
+            and arm; sequences in the order of `output_tokens`, and the first few are enough.
+        logit_tolerance: by how much those of two arms may differ through rounding: root mean
+            square of the differences over that of the logits.
         floor_ms: least time in ms that one iteration can take on this device: the bytes that it
             must read over the measured bandwidth.
         compile: proof of compilation; `not_asked` where the arm does not compile.
@@ -103,6 +107,8 @@ class Evidence(Record):
     output_steps: int | None = None
     input_digest: str | None = None
     output_digest: str | None = None
+    output_logits: tuple[tuple[float, ...], ...] | None = None
+    logit_tolerance: float | None = None
     floor_ms: float | None = None
     compile: CompileEvidence | None = None
     extra: dict[str, JsonValue] = Field(default_factory=dict)

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from adapters.hf_harness.clocks import clocks_disagree
 from reprokit.adapter import Reading, Sample
 from reprokit.evidence import open_evidence
 from reprokit.records import (
@@ -49,6 +50,12 @@ class _Floor(_Line):
     reason: str | None = None
 
 
+class _Tolerance(_Line):
+    """How near the logits of two arms must be; files of older harnesses do not say it."""
+
+    logits: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
 class _Header(_Line):
     kind: Literal["header"]
     schema_: Annotated[Literal["reprokit/harness/v1"], Field(alias="schema")]
@@ -63,9 +70,14 @@ class _Header(_Line):
     def floor_ms(self) -> float | None:
         return _Floor.model_validate(self.floor).ms
 
+    @property
+    def logit_tolerance(self) -> float | None:
+        return _Tolerance.model_validate(self.tolerance).logits
+
     @model_validator(mode="after")
     def _check_floor(self) -> Self:
         _Floor.model_validate(self.floor)
+        _Tolerance.model_validate(self.tolerance)
         return self
 
 
@@ -75,6 +87,7 @@ class _Iteration(_Line):
     latency_ms: _Number
     device_ms: _Number | None
     ttft_ms: _Number | None
+    check_ms: _Number | None = None
     device: str
     finite: bool
     tokens_made: Annotated[int, Field(ge=0)]
@@ -83,6 +96,7 @@ class _Iteration(_Line):
     ties: tuple[int | None, ...]
     input: Annotated[str, Field(min_length=1)]
     logits: Annotated[str, Field(min_length=1)] | None
+    sampled_logits: tuple[tuple[_Number, ...], ...] | None = None
     overhead_ms: _Number | None
 
     @model_validator(mode="after")
@@ -136,8 +150,10 @@ def read_result(path: Path, *, spec: Mapping[str, JsonValue]) -> Reading:
         problem = problem if not headers else "the harness says that it measured another spec"
         iterations = []
     cold = spec["warmup"] == 0
+    clocks = clocks_disagree([(each.latency_ms, each.check_ms) for each in iterations])
+    samples = (_sample(record, spec, cold=cold) for record in iterations)
     return Reading(
-        samples=tuple(_sample(record, spec, cold=cold) for record in iterations),
+        samples=tuple(_contaminated(each, clocks) if clocks else each for each in samples),
         evidence=_evidence(records, headers),
         labels=(_whose_weights(headers, spec),),
         failure=_failure(failures[0]) if failures else None,
@@ -195,7 +211,7 @@ def _sample(record: _Iteration, spec: Mapping[str, JsonValue], *, cold: bool) ->
         values=_values(record, phase),
         cold=cold and record.iteration == 0,
         status=RowStatus.OK if record.finite else RowStatus.WRONG_OUTPUT,
-        reason=None if record.finite else "not_finite: the logits hold inf or nan",
+        reason=_complaint(record),
         evidence=Evidence(
             device=record.device,
             tokens=record.tokens_made,
@@ -205,8 +221,23 @@ def _sample(record: _Iteration, spec: Mapping[str, JsonValue], *, cold: bool) ->
             output_steps=_dependent_tokens(phase, record.tokens_asked, spec.get("batch")),
             input_digest=record.input,
             output_digest=_output_digest(record),
+            output_logits=record.sampled_logits,
         ),
     )
+
+
+def _complaint(record: _Iteration) -> str | None:
+    if record.finite:
+        return None
+    if record.logits is None:
+        return "no_output: the call returned, and nothing was computed"
+    return "not_finite: the logits hold inf or nan"
+
+
+def _contaminated(sample: Sample, reason: str) -> Sample:
+    if sample.status is not RowStatus.OK:
+        return sample
+    return sample.model_copy(update={"status": RowStatus.CONTAMINATED, "reason": reason})
 
 
 def _dependent_tokens(phase: str, asked: int, batch: JsonValue) -> int:
@@ -249,6 +280,7 @@ def _evidence(records: list[_Record], headers: list[_Header]) -> Evidence:
     proof = next((record for record in records if isinstance(record, _Compile)), None)
     return Evidence(
         floor_ms=headers[0].floor_ms if headers else None,
+        logit_tolerance=headers[0].logit_tolerance if headers else None,
         compile=None if proof is None else _proof(proof),
         extra=extra,
     )

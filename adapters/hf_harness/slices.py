@@ -6,6 +6,7 @@ is about - phases, caches, modes, the axis of its conclusion - and shortens ever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pydantic import JsonValue
@@ -52,6 +53,10 @@ def _tiny(claim: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         "stack.lock": None,
         "stack.torch_backend": "cpu",
     }
+    requirements = _at(claim, "stack.requirements")
+    if isinstance(requirements, list) and _axis(claim) != "triton":
+        # Inductor writes C++ on a CPU: torch's own build for it brings no Triton.
+        changes["stack.requirements"] = [each for each in requirements if not _is_triton(each)]
     models = _at(claim, "cells.model")
     if isinstance(models, list) and len(models) > 1:
         changes["cells.model"] = list(_TINY_MODELS[: len(models)])
@@ -67,6 +72,10 @@ def _tiny(claim: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         if _at(claim, path) is not None:
             changes[path] = _at_most(_at(claim, path), LONGEST)
     return changes
+
+
+def _is_triton(requirement: JsonValue) -> bool:
+    return re.match(r"triton\s*([=<>!~;@\[]|$)", str(requirement)) is not None
 
 
 def _shorter(lengths: list[JsonValue]) -> list[int]:

@@ -3,10 +3,14 @@
 Pure functions over rows. Greedy tokens are compared, not logits: compiled code may round in
 another order. A difference counts as rounding only where the evidence of one side says that the
 other's token was as good as its own (a tie); the label `output_tied` then stands beside the row.
+
+Tokens can stay the same where the model is another one, its weights off by some per cent. So where
+both sides gave some of their logits and the tolerance, those are compared too.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,10 +86,13 @@ def _checked(row: Row, baseline: Sequence[Row]) -> Row:
     found = [_compared(row.evidence, each.evidence) for each in comparable]
     # A baseline may disagree with itself from one process to the next; that is no error of the
     # subject, so one output that it agrees with is enough.
-    if any(each.position is None and not each.tied for each in found):
+    if any(each.position is None and each.apart is None and not each.tied for each in found):
         return row
-    if any(each.position is None for each in found):
+    if any(each.position is None and each.apart is None for each in found):
         return _labelled(row, OUTPUT_TIED)
+    apart = [each.apart for each in found if each.position is None and each.apart is not None]
+    if apart:
+        return _lowered(row, _far_apart(min(apart), row.evidence.logit_tolerance))
     outputs = {each.evidence.output_tokens for each in comparable}
     among = (
         "the baseline's" if len(outputs) == 1 else f"each of {len(outputs)} outputs of the baseline"
@@ -114,10 +121,17 @@ def _same_input(one: Evidence, other: Evidence) -> bool:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Where two outputs differ beyond rounding, None for nowhere; whether ties were accepted."""
+    """How two outputs differ.
+
+    Attributes:
+        position: of the first token that differs beyond rounding; None for nowhere.
+        tied: tokens that differ were accepted as ties.
+        apart: relative difference of the logits where it is beyond rounding; else None.
+    """
 
     position: int | None
     tied: bool = False
+    apart: float | None = None
 
 
 def _compared(subject: Evidence, baseline: Evidence) -> _Comparison:
@@ -129,16 +143,56 @@ def _compared(subject: Evidence, baseline: Evidence) -> _Comparison:
     steps = max(1, subject.output_steps or 1)
     if subject.output_steps != baseline.output_steps:
         steps = 1
-    diverged = -1
+    diverged: set[int] = set()
     for at, (left, right) in enumerate(zip(mine, theirs, strict=False)):
-        if left == right or at // steps == diverged:
+        if left == right or at // steps in diverged:
             continue
         if not (_names(subject, at, right) or _names(baseline, at, left)):
             return _Comparison(at)
-        diverged = at // steps
+        diverged.add(at // steps)
     if len(mine) != len(theirs):
         return _Comparison(min(len(mine), len(theirs)))
-    return _Comparison(None, tied=diverged >= 0)
+    left_out = diverged if steps > 1 else set()
+    return _Comparison(None, tied=bool(diverged), apart=_apart(subject, baseline, left_out))
+
+
+def _apart(subject: Evidence, baseline: Evidence, left_out: set[int]) -> float | None:
+    """Return how far the logits are apart, the worst sequence; None within the tolerance.
+
+    Sequences that went on from another token have other logits and are left out. Where one side
+    gave none, nothing is compared.
+    """
+    mine, theirs = subject.output_logits, baseline.output_logits
+    tolerances = [t for t in (subject.logit_tolerance, baseline.logit_tolerance) if t is not None]
+    if mine is None or theirs is None or not tolerances:
+        return None
+    if [len(each) for each in mine] != [len(each) for each in theirs]:
+        return math.inf
+    found = [
+        _relative(one, other)
+        for place, (one, other) in enumerate(zip(mine, theirs, strict=True))
+        if place not in left_out
+    ]
+    worst = max(found, default=0.0)
+    return None if worst <= min(tolerances) else worst
+
+
+def _relative(one: Sequence[float], other: Sequence[float]) -> float:
+    difference = math.dist(one, other)
+    size = math.hypot(*other)
+    if not math.isfinite(difference):
+        return math.inf
+    if size == 0:
+        return math.inf if difference else 0.0
+    return difference / size
+
+
+def _far_apart(apart: float, tolerance: float | None) -> str:
+    allowed = "" if tolerance is None else f"; rounding explains {tolerance:.2g} at the most"
+    return (
+        f"output_differs: the greedy tokens are the baseline's, but the logits differ by "
+        f"{apart:.2g} of their size{allowed}"
+    )
 
 
 def _names(evidence: Evidence, at: int, token: int) -> bool:

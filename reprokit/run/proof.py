@@ -29,7 +29,8 @@ def merged(invocation: Evidence, sample: Evidence) -> Evidence:
     stated = {name: value for name, value in own.items() if value is not None}
     if sample.output_tokens is not None:
         # What is said about an output is said about this one or not at all.
-        stated |= {"output_ties": sample.output_ties, "output_digest": sample.output_digest}
+        about = ("output_ties", "output_digest", "output_logits")
+        stated |= {name: getattr(sample, name) for name in about}
     extra = {**invocation.extra, **sample.extra}
     return invocation.model_copy(update={**stated, "extra": extra})
 

@@ -37,6 +37,7 @@ def test_replayed_graphs_are_compiled_and_the_reason_counts_them() -> None:
         ({"generated": {}}, UNKNOWN, "no generated kernel"),
         ({"limits_hit": ("recompile_limit reached",)}, PARTLY, "recompile_limit"),
         ({"share": 0.3, "outside_us": {"gemm": 5.0, "x": 1.0}}, PARTLY, "gemm"),
+        ({"share": 0.9, "products": {"aten::mm": 2}}, PARTLY, "2 x aten::mm"),
         ({"graph_calls": 0, "graph_launches": 0}, UNKNOWN, "does not mark"),
         ({"compiled_in_window": {"cudagraph_recordings": 1}}, PARTLY, "cudagraph_recordings"),
     ],
@@ -102,6 +103,13 @@ def test_host_time_of_operations_outside_graphs_is_uncompiled_work() -> None:
     )
     assert profile.share == pytest.approx(0.8)
     assert profile.outside_us == {"aten::argmax": 20.0}
+
+
+def test_a_product_outside_of_graphs_is_a_part_that_was_not_compiled() -> None:
+    mark = Event("## Call CompiledFxGraph fkey ##", total_us=900.0)
+    events = [mark, Event("aten::addmm", parent=0, total_us=800.0), Event("aten::argmax")]
+    assert read_profile(events).products == {}
+    assert read_profile([*events, Event("aten::mm", total_us=9.0)]).products == {"aten::mm": 1}
 
 
 def test_nothing_that_ran_is_no_share() -> None:

@@ -99,7 +99,7 @@ def host(*installed: Installed, **facts: dict[str, JsonValue]) -> HostFindings:
         for each in installed
     )
     found = Probe(
-        python="3.11.7", executable="/opt/bin/python3", distributions=every,
+        python="3.11.7", executable="/shared/bin/python3", distributions=every,
         torch=facts.get("torch"), triton=facts.get("triton"),
     )  # fmt: skip
     return HostFindings(found, {each.name: each for each in installed}, dict(MARKERS), {})
@@ -152,9 +152,9 @@ def stacks(asked: StackPoint, lock: str | None = None) -> HostStacks:
     )  # fmt: skip
     plan = Plan(
         claim_id="t", claim_digest="0", design="full", seed=1, axes={}, base={}, points=(asked,),
-        cells=(), setup=setup, timeout_s=1.0, invocations=(), host="/opt/bin/python3",
+        cells=(), setup=setup, timeout_s=1.0, invocations=(), host="/shared/bin/python3",
     )  # fmt: skip
-    return HostStacks(plan, claim, Path("/opt/bin/python3"), nobody)
+    return HostStacks(plan, claim, Path("/shared/bin/python3"), nobody)
 
 
 @pytest.fixture

@@ -179,3 +179,53 @@ def test_a_baseline_that_repeats_itself_is_no_reference() -> None:
         {**repeats, "input_digest": "b"},
     )
     assert verdict(found) == "ok output_unchecked"
+
+
+BASE = ((1.0, 2.0, 2.0), (3.0, 4.0, 0.0))
+
+
+def logits(*sequences: tuple[float, ...], tolerance: float = 0.01) -> dict[str, Any]:
+    return {
+        "tokens": (1, 2, 3, 4), "output_steps": 2, "output_logits": sequences,
+        "logit_tolerance": tolerance,
+    }  # fmt: skip
+
+
+def test_other_logits_under_the_same_tokens_are_another_computation() -> None:
+    found = compared(logits(BASE[0], (3.0, 4.1, 0.0)), logits(*BASE))
+    assert found.status is RowStatus.WRONG_OUTPUT
+    assert found.reason is not None
+    assert "the logits differ by 0.02 of their size" in found.reason
+    assert "rounding explains 0.01 at the most" in found.reason
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        logits(BASE[0], (3.0, 4.04, 0.0)),
+        {"tokens": (1, 2, 3, 4), "output_steps": 2},
+    ],
+    ids=["rounding", "not_told"],
+)
+def test_logits_that_rounding_explains_or_nobody_told_refuse_nothing(
+    subject: dict[str, Any],
+) -> None:
+    assert verdict(compared(subject, logits(*BASE))) == "ok"
+
+
+@pytest.mark.parametrize(
+    "sequences",
+    [(BASE[0],), (BASE[0], (3.0, 4.0)), (BASE[0], (3.0, float("inf"), 0.0))],
+    ids=["one_missing", "shorter", "infinite"],
+)
+def test_logits_that_cannot_be_compared_do_not_agree(sequences: Any) -> None:
+    assert compared(logits(*sequences), logits(*BASE)).status is RowStatus.WRONG_OUTPUT
+
+
+def test_the_logits_of_a_sequence_that_went_on_from_a_tie_are_not_compared() -> None:
+    tied = {**logits(BASE[0], (9.0, 9.0, 9.0)), "tokens": (1, 2, 7, 8)}
+    accepted = compared({**tied, "output_ties": (None, None, 3, None)}, logits(*BASE))
+    assert verdict(accepted) == "ok output_tied"
+    other = {**tied, "output_logits": ((9.0, 9.0, 9.0), BASE[1])}
+    refused = compared({**other, "output_ties": (None, None, 3, None)}, logits(*BASE))
+    assert refused.status is RowStatus.WRONG_OUTPUT
