@@ -6,18 +6,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue
 
-from reprokit.envs.probe import ProbeError
-from reprokit.errors import ReprokitError
-from reprokit.process.environment import child_environment
-from reprokit.process.tool import run_tool
+from reprokit.envs.probe import ask
 from reprokit.stack import Distribution, Probe, digest
 
 SCRIPT = Path(__file__).with_name("host_probe_script.py")
-_LIMIT_S = 600.0
 _KEY_LENGTH = 32
 _FITS = ("machine", "system", "libc", "implementation", "abi", "tag")
 """Facts of the platform that decide which packages an interpreter can load."""
@@ -95,23 +90,13 @@ def probe_host(python: Path, names: Iterable[str]) -> HostFindings:
     Raises:
         ProbeError: the interpreter does not start, fails or gives no usable answer.
     """
-    with TemporaryDirectory(prefix="reprokit-probe-") as folder:
-        out = Path(folder) / "report.json"
-        said = ""
-        try:
-            result = run_tool(
-                [str(python), "-I", "-B", str(SCRIPT), str(out), *sorted(set(names))],
-                env=child_environment(os.environ, added={}).variables,
-                timeout_s=_LIMIT_S,
-            )
-            said = (result.stderr.strip().splitlines() or [f"exit {result.returncode}"])[-1]
-            report = _Report.model_validate_json(out.read_text(encoding="utf-8"))
-        except (OSError, ReprokitError, ValidationError) as error:
-            raise ProbeError(
-                f"the interpreter {python} cannot be probed: {said or error}",
-                hint=f"Try `{python} -I -c 'import sys'`, or name another one with --stack "
-                "host:/path/to/python.",
-            ) from error
+    report = ask(
+        [str(python), "-I", "-B", str(SCRIPT), *sorted(set(names))],
+        _Report,
+        whom=f"the interpreter {python}",
+        hint=f"Try `{python} -I -c 'import sys'`, or name another one with --stack "
+        "host:/path/to/python.",
+    )
     return _findings(report)
 
 

@@ -1,6 +1,6 @@
 """Asks an existing interpreter, from inside, what it would import. Standard library, Python 3.8+.
 
-Started as `python -I -B host_probe_script.py OUT NAME...`: with `site`, so that `.pth` files and
+Started as `python -I -B host_probe_script.py NAME... OUT`: with `site`, so that `.pth` files and
 editable installs count as they will for a benchmark, and without user site and PYTHONPATH, which no
 benchmark gets. Nothing is imported from the interpreter's packages. Files are hashed for the named
 distributions and all that they require; of the others only the digest of RECORD is taken.
@@ -45,7 +45,7 @@ FILES = load("host_files_script")
 
 def main() -> None:
     """Write what was found to the file named on the command line, as JSON."""
-    out, names = sys.argv[1], sys.argv[2:]
+    names, out = sys.argv[1:-1], sys.argv[-1]
     found = distributions(PATH)
     looked_at = closure([normal(name) for name in names], found)
     recorded = {name: FILES.read_record(each) for name, each in found.items()}

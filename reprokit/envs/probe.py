@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -17,6 +19,8 @@ from reprokit.records import Record
 from reprokit.stack import Distribution, Probe
 
 SCRIPT = Path(__file__).with_name("probe_script.py")
+Report = TypeVar("Report", bound=BaseModel)
+
 _LIMIT_S = 600.0
 _UV_OWN = frozenset({"_virtualenv.py", "_virtualenv.pth"})
 
@@ -94,24 +98,36 @@ def probe(python: Path, prefix: Path) -> Findings:
     Raises:
         ProbeError: the interpreter does not start, fails or gives no usable answer.
     """
+    report = ask(
+        [str(python), "-I", "-S", "-B", str(SCRIPT), str(prefix)],
+        _Report,
+        whom=f"the environment {prefix}",
+        hint="Its interpreter may be gone or damaged; remove it with "
+        f"`reprokit env prune {prefix.parent.name}` and prepare again.",
+    )
+    return _findings(report)
+
+
+def ask(argv: Sequence[str], kind: type[Report], *, whom: str, hint: str) -> Report:
+    """Run a probe script, which is told as its last argument where to leave its report.
+
+    Raises:
+        ProbeError: the interpreter does not start, fails or gives no usable answer; it says so of
+            `whom`, with the hint.
+    """
     with TemporaryDirectory(prefix="reprokit-probe-") as folder:
         out = Path(folder) / "report.json"
         said = ""
         try:
             result = run_tool(
-                [str(python), "-I", "-S", "-B", str(SCRIPT), str(prefix), str(out)],
+                [*argv, str(out)],
                 env=child_environment(os.environ, added={}).variables,
                 timeout_s=_LIMIT_S,
             )
             said = (result.stderr.strip().splitlines() or [f"exit {result.returncode}"])[-1]
-            report = _Report.model_validate_json(out.read_text(encoding="utf-8"))
+            return kind.model_validate_json(out.read_text(encoding="utf-8"))
         except (OSError, ReprokitError, ValidationError) as error:
-            raise ProbeError(
-                f"the environment {prefix} cannot be probed: {said or error}",
-                hint="Its interpreter may be gone or damaged; remove it with "
-                f"`reprokit env prune {prefix.parent.name}` and prepare again.",
-            ) from error
-    return _findings(report)
+            raise ProbeError(f"{whom} cannot be probed: {said or error}", hint=hint) from error
 
 
 def _findings(report: _Report) -> Findings:

@@ -169,7 +169,8 @@ def _unwatched(directory: Path, why: _Unwatched, begun: float, leftovers: int) -
         "leftovers": leftovers, "unkillable": 0,
         "started": started.isoformat(timespec="milliseconds"),
         "monotonic_start_s": begun, "boot_id": script.boot_id(),
-        "stdout_bytes": _size(directory / STDOUT), "stderr_bytes": _size(directory / STDERR),
+        "stdout_bytes": script.log_size(directory / STDOUT),
+        "stderr_bytes": script.log_size(directory / STDERR),
     }  # fmt: skip
     return Exit.model_validate(facts)
 
@@ -259,13 +260,6 @@ def _fault(directory: Path, code: int, complaint: str) -> RunError:
         return RunError(f"cannot write in {directory}{because}")
     what = f"the supervisor of {directory} ended with exit code {code} and no result{because}"
     return RunError(what, hint=again)
-
-
-def _size(log: Path) -> int:
-    try:
-        return log.lstat().st_size
-    except OSError:
-        return 0
 
 
 def read_exit(directory: Path) -> Exit | None:

@@ -247,13 +247,14 @@ class _Stages:
     def log_bytes(self) -> int:
         """Return the size of the logs of all that were reached."""
         return sum(
-            _size(Path(directory) / name)
+            log_size(Path(directory) / name)
             for directory in self._directories[: self._reached]
             for name in ("stdout.log", "stderr.log")
         )
 
 
-def _size(log: Path) -> int:
+def log_size(log: Path) -> int:
+    """Return the size of a log in bytes, 0 where there is none."""
     try:
         return log.lstat().st_size
     except OSError:

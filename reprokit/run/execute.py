@@ -11,7 +11,7 @@ from reprokit.adapter import Adapter, Command, Launch, SharesProcesses
 from reprokit.cache import CacheLayout
 from reprokit.errors import RunError
 from reprokit.plan import Plan, PlannedInvocation
-from reprokit.process.environment import child_environment, point_variables
+from reprokit.process.environment import ChildEnvironment, child_environment, point_variables
 from reprokit.process.launch import ProcessSpec, supervise
 from reprokit.process.lease import end_stale
 from reprokit.progress import Event, Observer
@@ -190,14 +190,18 @@ class _Work:
     def _asked(
         self, planned: PlannedInvocation, mine: str, ready: ReadyPoint, command: Command
     ) -> InvocationSpec:
-        point = point_context(ready, self._adapter)
-        added = {**self._variables(ready, Path(point.python)), **command.env}
-        environment = child_environment(os.environ, added=added)
+        environment = self._environment(command, ready)
         return InvocationSpec(
             planned=planned, identity=mine, timeout_s=self._plan.timeout_s,
             argv=command.argv, cwd=command.cwd, unsupported=command.unsupported,
             env=environment.variables, removed=environment.removed,
         )  # fmt: skip
+
+    def _environment(self, command: Command, ready: ReadyPoint) -> ChildEnvironment:
+        python = Path(point_context(ready, self._adapter).python)
+        return child_environment(
+            os.environ, added={**self._variables(ready, python), **command.env}
+        )
 
     def _variables(self, ready: ReadyPoint, python: Path) -> dict[str, str]:
         compiled = self._run.compile_cache(ready.point)
@@ -260,9 +264,7 @@ class _Work:
         )
         point = point_context(ready, adapter)
         command = adapter.shared_command(self._plan.setup, point, record)
-        env = child_environment(
-            os.environ, added={**self._variables(ready, Path(point.python)), **command.env}
-        )
+        env = self._environment(command, ready)
         shared = {
             "argv": command.argv, "cwd": command.cwd, "env": env.variables, "removed": env.removed,
             "launch": folder.relative_to(self._run.path).as_posix(),

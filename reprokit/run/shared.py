@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 from reprokit.evidence import read_evidence
 from reprokit.plan import PlannedInvocation
 from reprokit.process.launch import STDERR, STDOUT, Exit
+from reprokit.process.supervisor import log_size
 from reprokit.records import Record
 from reprokit.run.directory import RunDirectory
 
@@ -123,14 +124,7 @@ def _with_own_logs(found: Exit, folder: Path) -> Exit:
 
 
 def _log_sizes(folder: Path) -> dict[str, int]:
-    return {"stdout_bytes": _size(folder / STDOUT), "stderr_bytes": _size(folder / STDERR)}
-
-
-def _size(log: Path) -> int:
-    try:
-        return log.lstat().st_size
-    except OSError:
-        return 0
+    return {"stdout_bytes": log_size(folder / STDOUT), "stderr_bytes": log_size(folder / STDERR)}
 
 
 def _begun(folder: Path) -> bool:
