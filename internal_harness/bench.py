@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import platform
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -39,23 +40,42 @@ def measure(spec: Spec, model: torch.nn.Module, results: ResultFile) -> None:
         results: where the records go; files beside it are named in them.
     """
     torch.manual_seed(spec.seed)
+    spent = _Spent()
     with torch.inference_mode():
         results.write("header", _header(spec, model))
         compiling = MODES[spec.mode] is not None
         forward = torch.compile(model, mode=MODES[spec.mode]) if compiling else model
         run = _Run(spec, model, make_phase(spec, model, forward))
         watch = CompileWatch()
+        spent.on("preparing")
         for _ in range(spec.warmup):
             run.iteration()
         if compiling:
             end_compile_workers()
             watch.window_opens()
+        run.window_opens()
+        spent.on("warming_up")
         for index in range(spec.samples):
             results.write("iteration", {"iteration": index, **run.iteration()})
         if compiling:
             watch.window_closes()
+        spent.on("measuring")
         results.write("compile", _compilation(spec, run, watch, results))
-    results.write("end", {"iterations": spec.samples, **run.summary()})
+        spent.on("proving")
+    results.write("end", {"iterations": spec.samples, **run.summary(), "spent_s": spent.seconds})
+
+
+class _Spent:
+    """Adds up what a spec costs beside its timed calls, in s; compiling falls into `warming_up`."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def on(self, part: str) -> None:
+        """Book the time since the last booking."""
+        now = time.perf_counter()
+        self.seconds[part], self._since = round(now - self._since, 3), now
 
 
 class _Run:
@@ -90,6 +110,10 @@ class _Run:
             "input": digest,
             "overhead_ms": timed.idle_ms,
         }
+
+    def window_opens(self) -> None:
+        """Let the time outside of calls count from now on; before, there was more to do."""
+        self._watch.rest()
 
     def untimed(self) -> Callable[[], object]:
         """Prepare one more call and return it."""

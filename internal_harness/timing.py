@@ -62,6 +62,10 @@ class Stopwatch:
         if self._on_gpu:
             self._events["start"].record()
 
+    def rest(self) -> None:
+        """Let the time outside of calls count from now on, not from the end of the last one."""
+        self._ended = time.perf_counter_ns()
+
     def mark(self) -> None:
         """Mark a moment inside the call; on a GPU by an event, so that nothing waits for it."""
         self._has_mark = True

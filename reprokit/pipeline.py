@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reprokit.adapter import Adapter, load_adapter
+from reprokit.atomic_files import write_atomic
 from reprokit.claim.load import LoadedClaim, load_claim
 from reprokit.envs.host import check_interpreter
 from reprokit.envs.prepare import prepare_points
@@ -26,9 +27,9 @@ from reprokit.progress import Event, Observer
 from reprokit.report.markdown import render_markdown
 from reprokit.rows import collect_rows, read_rows, write_rows
 from reprokit.run.alteration import with_alterations
-from reprokit.run.atomic import write_atomic
-from reprokit.run.directory import RunDirectory
+from reprokit.run.directory import REPORT, VERDICT, RunDirectory
 from reprokit.run.execute import execute
+from reprokit.run.invocation import removed_variables
 from reprokit.run.manifest import MANIFEST, verify_manifest, write_manifest
 from reprokit.stack import ReadyPoint
 from reprokit.sweep import make_plan
@@ -109,31 +110,24 @@ def score_run(run: RunDirectory, observer: Observer) -> Verdict:
     The rows are those that the run saved at its end. Where it did not get there, they are read
     from the invocations as they are, and what is missing is `not_run`.
     """
-    closed = _verify_bundle(run)
+    verified = _verify_bundle(run)
     ready = _prepared_points(run)
     observer(Event("score", run.path.name, "reading rows"))
     if not run.rows.exists():
         _collect(run, ready, load_adapter(run.claim.adapter.name))
     rows = tuple(read_rows(run.rows))
-    verdict = score(run.claim, run.plan, ready, rows)
+    removed = removed_variables(run)
+    verdict = score(run.claim, run.plan, ready, rows, removed_variables=removed)
     write_atomic(run.verdict, [verdict.to_json().encode()])
-    if closed:
-        write_manifest(run.path)
+    if verified is not None:
+        write_manifest(run.path, _without(verified, VERDICT))
     return verdict
 
 
 def report_run(run: RunDirectory) -> Path:
     """Saved rows and verdict to report.md; closes the bundle with its manifest."""
-    verdict = read_verdict(run)
-    if not run.rows.exists():
-        raise UsageError(
-            f"{run.path} has a verdict and no rows", hint=f"Score it: reprokit score {run.path}"
-        )
-    text = render_markdown(
-        verdict, run.claim, run.plan, _prepared_points(run), tuple(read_rows(run.rows))
-    )
-    write_atomic(run.report, [text.encode()])
-    write_manifest(run.path)
+    verified = _verify_bundle(run)
+    _write_report(run, _saved_verdict(run), verified or {})
     return run.report
 
 
@@ -174,6 +168,10 @@ def read_verdict(run: RunDirectory) -> Verdict:
         DamagedRunError: the file is not a verdict, or the bundle is not the one that was written.
     """
     _verify_bundle(run)
+    return _saved_verdict(run)
+
+
+def _saved_verdict(run: RunDirectory) -> Verdict:
     try:
         return Verdict.model_validate_json(run.verdict.read_bytes())
     except FileNotFoundError:
@@ -218,12 +216,13 @@ def _collect(run: RunDirectory, ready: Mapping[str, ReadyPoint], adapter: Adapte
     write_rows(run, with_alterations(rows, run.read_alterations()))
 
 
-def _verify_bundle(run: RunDirectory) -> bool:
-    """Compare a closed run with its manifest; tell whether it is closed."""
-    closed = (run.path / MANIFEST).exists()
-    if closed:
-        verify_manifest(run.path)
-    return closed
+def _verify_bundle(run: RunDirectory) -> dict[str, str] | None:
+    """Compare a closed run with its manifest; return its digests, None where it is not closed."""
+    return verify_manifest(run.path) if (run.path / MANIFEST).exists() else None
+
+
+def _without(verified: Mapping[str, str], written: str) -> dict[str, str]:
+    return {name: digest for name, digest in verified.items() if name != written}
 
 
 def _read_lock(loaded: LoadedClaim) -> bytes | None:
@@ -242,9 +241,22 @@ def _read_lock(loaded: LoadedClaim) -> bytes | None:
 
 def _finish(run: RunDirectory, observer: Observer) -> tuple[RunDirectory, Verdict]:
     verdict = score_run(run, observer)
-    report_run(run)
+    _write_report(run, verdict, {})
     run.drop_compile_caches()
     return run, verdict
+
+
+def _write_report(run: RunDirectory, verdict: Verdict, verified: Mapping[str, str]) -> None:
+    """Write report.md, and the manifest: what `verified` holds is not read again for it."""
+    if not run.rows.exists():
+        raise UsageError(
+            f"{run.path} has a verdict and no rows", hint=f"Score it: reprokit score {run.path}"
+        )
+    text = render_markdown(
+        verdict, run.claim, run.plan, _prepared_points(run), tuple(read_rows(run.rows))
+    )
+    write_atomic(run.report, [text.encode()])
+    write_manifest(run.path, _without(verified, REPORT))
 
 
 def _prepared_points(run: RunDirectory) -> dict[str, ReadyPoint]:

@@ -27,13 +27,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reprokit.adapter import Adapter, Reading, Sample
+from reprokit.atomic_files import write_atomic
 from reprokit.errors import DamagedRunError, RunError
 from reprokit.failure import classify, is_out_of_memory, make_failure
 from reprokit.plan import Plan, PlannedInvocation
 from reprokit.process.launch import Exit
 from reprokit.records import Evidence, Failure, Row, RowStatus
 from reprokit.run.agreement import with_outputs_checked
-from reprokit.run.atomic import write_atomic
 from reprokit.run.directory import RunDirectory
 from reprokit.run.ending import Finding, bad_end
 from reprokit.run.failing import fingerprinted, logged_failure

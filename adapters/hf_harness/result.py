@@ -6,131 +6,24 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import JsonValue, ValidationError
 
 from adapters.hf_harness.clocks import clocks_disagree
+from adapters.hf_harness.records import (
+    CompileRecord,
+    EndRecord,
+    FailureRecord,
+    HarnessRecord,
+    HeaderRecord,
+    IterationRecord,
+    read_record,
+)
 from reprokit.adapter import Reading, Sample
 from reprokit.evidence import open_evidence
-from reprokit.records import (
-    Cause,
-    CompileDecision,
-    CompileEvidence,
-    Evidence,
-    Failure,
-    Frame,
-    RowStatus,
-)
+from reprokit.records import CompileEvidence, Evidence, Failure, RowStatus
 
 LONGEST_LINE = 16 * 1024 * 1024
-
-
-class _Line(BaseModel):
-    """A line of the file. Extra fields are allowed: a newer harness may say more."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
-
-
-_Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class _Floor(_Line):
-    """The least time in ms that one iteration can take; None with a reason."""
-
-    ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
-    reason: str | None = None
-
-
-class _Tolerance(_Line):
-    """How near the logits of two arms must be; files of older harnesses do not say it."""
-
-    logits: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-
-
-class _Header(_Line):
-    kind: Literal["header"]
-    schema_: Annotated[Literal["reprokit/harness/v1"], Field(alias="schema")]
-    spec: dict[str, JsonValue]
-    versions: dict[str, str | None]
-    device: dict[str, JsonValue]
-    model: dict[str, JsonValue]
-    floor: dict[str, JsonValue]
-    tolerance: dict[str, JsonValue]
-
-    @property
-    def floor_ms(self) -> float | None:
-        return _Floor.model_validate(self.floor).ms
-
-    @property
-    def logit_tolerance(self) -> float | None:
-        return _Tolerance.model_validate(self.tolerance).logits
-
-    @model_validator(mode="after")
-    def _check_floor(self) -> Self:
-        _Floor.model_validate(self.floor)
-        _Tolerance.model_validate(self.tolerance)
-        return self
-
-
-class _Iteration(_Line):
-    kind: Literal["iteration"]
-    iteration: Annotated[int, Field(ge=0)]
-    latency_ms: _Number
-    device_ms: _Number | None
-    ttft_ms: _Number | None
-    check_ms: _Number | None = None
-    device: str
-    finite: bool
-    tokens_made: Annotated[int, Field(ge=0)]
-    tokens_asked: int
-    output: tuple[int, ...]
-    ties: tuple[int | None, ...]
-    input: Annotated[str, Field(min_length=1)]
-    logits: Annotated[str, Field(min_length=1)] | None
-    sampled_logits: tuple[tuple[_Number, ...], ...] | None = None
-    overhead_ms: _Number | None
-
-    @model_validator(mode="after")
-    def _check_lengths(self) -> Self:
-        if not len(self.output) == len(self.ties) == self.tokens_made:
-            raise ValueError("tokens_made, output and ties must be equally long")
-        return self
-
-
-class _Compile(_Line):
-    kind: Literal["compile"]
-    decision: CompileDecision
-    reason: str
-    facts: dict[str, JsonValue] = Field(default_factory=dict)
-    artifact: str | None
-
-
-class _Failure(_Line):
-    kind: Literal["failure"]
-    exception: str
-    message: str
-    frame: Frame | None
-    causes: tuple[Cause, ...]
-
-
-class _End(_Line):
-    kind: Literal["end"]
-    iterations: int
-    peak_bytes: int | None
-    overhead_ms: _Number | None
-
-
-_Record = _Header | _Iteration | _Compile | _Failure | _End
-_LINE: TypeAdapter[_Record] = TypeAdapter(Annotated[_Record, Field(discriminator="kind")])
 
 
 def read_result(path: Path, *, spec: Mapping[str, JsonValue]) -> Reading:
@@ -141,9 +34,9 @@ def read_result(path: Path, *, spec: Mapping[str, JsonValue]) -> Reading:
         spec: what the process was asked for, to be compared with what it says it measured.
     """
     records, problem = _read(path)
-    headers = [record for record in records if isinstance(record, _Header)]
-    failures = [record for record in records if isinstance(record, _Failure)]
-    iterations = [record for record in records if isinstance(record, _Iteration)]
+    headers = [record for record in records if isinstance(record, HeaderRecord)]
+    failures = [record for record in records if isinstance(record, FailureRecord)]
+    iterations = [record for record in records if isinstance(record, IterationRecord)]
     if problem is None and not failures:
         problem = _incomplete(records)
     if not headers or _differs(headers[0].spec, spec):
@@ -161,9 +54,9 @@ def read_result(path: Path, *, spec: Mapping[str, JsonValue]) -> Reading:
     )
 
 
-def _read(path: Path) -> tuple[list[_Record], str | None]:
+def _read(path: Path) -> tuple[list[HarnessRecord], str | None]:
     """Return the records up to the first damaged line, and what is wrong with that one."""
-    records: list[_Record] = []
+    records: list[HarnessRecord] = []
     try:
         with open_evidence(path) as stream:
             number = 0
@@ -171,7 +64,7 @@ def _read(path: Path) -> tuple[list[_Record], str | None]:
                 number += 1
                 if not line.endswith(b"\n"):
                     return records, f"{path.name}:{number} is cut short"
-                records.append(_LINE.validate_json(line))
+                records.append(read_record(line))
     except FileNotFoundError:
         return records, f"the harness left no {path.name}"
     except OSError as error:
@@ -183,12 +76,12 @@ def _read(path: Path) -> tuple[list[_Record], str | None]:
     return records, None
 
 
-def _incomplete(records: list[_Record]) -> str | None:
-    if not records or not isinstance(records[-1], _End):
+def _incomplete(records: list[HarnessRecord]) -> str | None:
+    if not records or not isinstance(records[-1], EndRecord):
         return "the result file has no end: the harness died"
-    if not isinstance(records[0], _Header):
+    if not isinstance(records[0], HeaderRecord):
         return "the result file does not begin with its header"
-    made = sum(isinstance(record, _Iteration) for record in records)
+    made = sum(isinstance(record, IterationRecord) for record in records)
     if made != records[-1].iterations:
         return f"the result file holds {made} iterations and says {records[-1].iterations}"
     return None
@@ -198,13 +91,13 @@ def _differs(measured: Mapping[str, JsonValue], asked: Mapping[str, JsonValue]) 
     return json.dumps(measured, sort_keys=True) != json.dumps(asked, sort_keys=True)
 
 
-def _whose_weights(headers: list[_Header], spec: Mapping[str, JsonValue]) -> str:
+def _whose_weights(headers: list[HeaderRecord], spec: Mapping[str, JsonValue]) -> str:
     """Label the rows: what the process says it measured, else what it was asked for."""
     said = headers[0].model.get("weights") if headers else None
     return f"{said or spec.get('weights', 'unknown')}_weights"
 
 
-def _sample(record: _Iteration, spec: Mapping[str, JsonValue], *, cold: bool) -> Sample:
+def _sample(record: IterationRecord, spec: Mapping[str, JsonValue], *, cold: bool) -> Sample:
     phase = str(spec["phase"])
     return Sample(
         iteration=record.iteration,
@@ -226,7 +119,7 @@ def _sample(record: _Iteration, spec: Mapping[str, JsonValue], *, cold: bool) ->
     )
 
 
-def _complaint(record: _Iteration) -> str | None:
+def _complaint(record: IterationRecord) -> str | None:
     if record.finite:
         return None
     if record.logits is None:
@@ -250,7 +143,7 @@ def _dependent_tokens(phase: str, asked: int, batch: JsonValue) -> int:
     return asked // batch
 
 
-def _values(record: _Iteration, phase: str) -> dict[str, float]:
+def _values(record: IterationRecord, phase: str) -> dict[str, float]:
     values = {"latency_ms": record.latency_ms, "wall_ms": record.latency_ms}
     if record.device_ms is not None:
         values["device_ms"] = record.device_ms
@@ -261,23 +154,23 @@ def _values(record: _Iteration, phase: str) -> dict[str, float]:
     return values
 
 
-def _output_digest(record: _Iteration) -> str | None:
+def _output_digest(record: IterationRecord) -> str | None:
     """Digest the tokens with the last logits; no logits, no digest."""
     if record.logits is None:
         return None
     return hashlib.sha256(f"{record.output} {record.logits}".encode()).hexdigest()[:32]
 
 
-def _evidence(records: list[_Record], headers: list[_Header]) -> Evidence:
+def _evidence(records: list[HarnessRecord], headers: list[HeaderRecord]) -> Evidence:
     extra: dict[str, JsonValue] = {}
     if headers:
         extra = headers[0].model_dump(include={"versions", "device", "model", "floor", "tolerance"})
     for record in records:
-        if isinstance(record, _End):
-            extra |= {"peak_bytes": record.peak_bytes, "overhead_ms": record.overhead_ms}
-        if isinstance(record, _Compile) and record.artifact is not None:
+        if isinstance(record, EndRecord):
+            extra |= record.model_dump(include={"peak_bytes", "overhead_ms", "spent_s"})
+        if isinstance(record, CompileRecord) and record.artifact is not None:
             extra["compile_artifact"] = record.artifact
-    proof = next((record for record in records if isinstance(record, _Compile)), None)
+    proof = next((record for record in records if isinstance(record, CompileRecord)), None)
     return Evidence(
         floor_ms=headers[0].floor_ms if headers else None,
         logit_tolerance=headers[0].logit_tolerance if headers else None,
@@ -286,11 +179,11 @@ def _evidence(records: list[_Record], headers: list[_Header]) -> Evidence:
     )
 
 
-def _proof(record: _Compile) -> CompileEvidence:
+def _proof(record: CompileRecord) -> CompileEvidence:
     return CompileEvidence(decision=record.decision, reason=record.reason, facts=record.facts)
 
 
-def _failure(record: _Failure) -> Failure:
+def _failure(record: FailureRecord) -> Failure:
     """Return the failure; its fingerprint is the runner's to give, so that all have one rule."""
     return Failure(
         exception=record.exception,

@@ -10,8 +10,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reprokit.adapter import Adapter, AssetStep, PointContext, Setup
+from reprokit.atomic_files import write_record
 from reprokit.cache import CacheLayout
-from reprokit.envs.disk import locked, remove_tree, write_record
+from reprokit.envs.disk import locked, remove_tree
 from reprokit.errors import ReprokitError
 from reprokit.process.environment import child_environment, point_variables
 from reprokit.process.tool import ToolResult, run_tool

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from reprokit.atomic_files import write_atomic, write_record
 from reprokit.cache import CacheLayout
 from reprokit.envs.checkout_content import few
-from reprokit.envs.disk import forbid_writing, locked, remove_tree, write_atomically, write_record
+from reprokit.envs.disk import forbid_writing, locked, remove_tree
 from reprokit.envs.interpreter import Interpreter
 from reprokit.envs.lock import Lock
 from reprokit.envs.probe import Findings, differences, probe
@@ -121,8 +122,9 @@ class EnvironmentBuilder:
         place.marker_path.unlink(missing_ok=True)
         remove_tree(place.folder)
         spec = EnvironmentSpec(key=place.key, lock_sha256=lock.sha256(), interpreter=interpreter)
+        place.folder.mkdir(parents=True)
         write_record(place.folder / "spec.json", spec)
-        write_atomically(place.folder / "lock.txt", lock.text())
+        write_atomic(place.folder / "lock.txt", [lock.text().encode()])
         prefix = place.folder / f"venv-{secrets.token_hex(4)}"
         try:
             marker = self._install(place, spec, lock, prefix)

@@ -8,10 +8,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from reprokit.atomic_files import write_record
 from reprokit.cache import CacheLayout
 from reprokit.envs.checkout_content import content_notes, few
 from reprokit.envs.checkout_url import check_repository_url, resolve_submodule_url
-from reprokit.envs.disk import locked, remove_tree, write_record
+from reprokit.envs.disk import locked, remove_tree
 from reprokit.envs.git_command import GitCommand
 from reprokit.envs.mirror import Mirror
 from reprokit.envs.redact import redact

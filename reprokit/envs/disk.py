@@ -1,40 +1,17 @@
-"""Files of the cache: written atomically, removed whole even where they are read-only."""
+"""Folders of the cache: closed to writing, removed whole even then, one writer at a time."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
-from pydantic import BaseModel
 
 from reprokit.progress import Event, Observer
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash at any moment, finds all of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
-
-
-def write_record(path: Path, record: BaseModel) -> None:
-    """Write a record as JSON, atomically."""
-    write_atomically(path, record.model_dump_json(indent=1, by_alias=True) + "\n")
 
 
 def forbid_writing(root: Path) -> None:

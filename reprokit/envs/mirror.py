@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reprokit.atomic_files import write_atomic
 from reprokit.envs.checkout_url import mirror_name, same_repository
-from reprokit.envs.disk import write_atomically
 from reprokit.envs.git_command import GitCommand
 from reprokit.envs.git_errors import commit_is_missing, explain, redirected_to
 from reprokit.envs.redact import redact
@@ -143,7 +143,7 @@ class Mirror:
 
     def _remember_redirect(self, target: str | None) -> None:
         if target and not same_repository(target, self.url):
-            write_atomically(self.path / _MOVED_FILE, target + "\n")
+            write_atomic(self.path / _MOVED_FILE, [target.encode(), b"\n"])
 
     @contextmanager
     def _repository(self) -> Iterator[git.Repo]:

@@ -71,7 +71,7 @@ def child_environment(environ: Mapping[str, str], *, added: Mapping[str, str]) -
     inherited = {name: value for name, value in environ.items() if _is_inherited(name, value)}
     variables = {**inherited, **_FIXED, **added}
     removed = [
-        name
+        name.encode(errors="backslashreplace").decode()  # a record holds nothing but text
         for name in environ
         if name not in variables and (_MATTERS.match(name) or _SECRET.search(name))
     ]

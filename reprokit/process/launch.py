@@ -14,11 +14,11 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from reprokit.errors import DamagedRunError, RunError
 from reprokit.evidence import NotAFileError, read_evidence
@@ -34,7 +34,6 @@ OVERDUE_S = script.LINGER_S + script.KILL_S + 60.0
 
 _LARGEST_EXIT = 1 << 16
 _LONGEST_SLEEP_S = 86_400.0
-
 
 _Unwatched = Literal["supervisor_died", "supervisor_stalled"]
 
@@ -77,8 +76,8 @@ class Exit(Record):
         returncode: exit code, None for an end by signal or where there was no process.
         signal: name of the signal that ended it ("SIGSEGV").
         stopped_by: why it was stopped; None when it ended by itself. `supervisor_died` and
-            `supervisor_stalled` are reprokit's own words about a supervisor that said nothing:
-            what only that could know is null or 0 then.
+            `supervisor_stalled` are reprokit's own words about a supervisor that said nothing.
+            What only that could know is null or 0 then (`unwatched`).
         spawn_error: the system's words when the command could not be started.
         wall_s: from just before the start to the end of the process itself.
         leftovers: processes of it that outlived it and had to be killed.
@@ -108,6 +107,28 @@ class Exit(Record):
     def timed_out(self) -> bool:
         """Whether the wall timeout ended it."""
         return self.stopped_by == "timeout"
+
+    @classmethod
+    def unwatched(
+        cls, directory: Path, *, wall_s: float, ended_s: float, **known: JsonValue
+    ) -> Exit:
+        """Say how an invocation ended whose supervisor did not come to say it.
+
+        Args:
+            directory: where its logs are.
+            wall_s: time that it took.
+            ended_s: when it ended, in s since 1970.
+            known: what is known beside; the rest is null or 0.
+        """
+        facts = {
+            "schema": script.EXIT_SCHEMA, "returncode": None, "signal": None, "stopped_by": None,
+            "spawn_error": None, "wall_s": wall_s, "user_s": 0.0, "system_s": 0.0,
+            "max_rss_bytes": 0, "leftovers": 0, "unkillable": 0,
+            "started": _utc(ended_s - wall_s), "monotonic_start_s": 0.0, "boot_id": None,
+            "stdout_bytes": script.log_size(directory / STDOUT),
+            "stderr_bytes": script.log_size(directory / STDERR),
+        }  # fmt: skip
+        return cls.model_validate({**facts, **known})
 
     def outcome(self) -> str:
         """Say in a word or two how it ended: "ok", "timeout", "SIGSEGV", "exit 1"."""
@@ -160,19 +181,18 @@ def supervise(spec: ProcessSpec) -> Exit:
 
 
 def _unwatched(directory: Path, why: _Unwatched, begun: float, leftovers: int) -> Exit:
-    """Say how an invocation ended whose supervisor did not come to say it."""
-    wall_s = time.monotonic() - begun
-    started = datetime.now(UTC) - timedelta(seconds=wall_s)
-    facts = {
-        "schema": script.EXIT_SCHEMA, "returncode": None, "signal": None, "stopped_by": why,
-        "spawn_error": None, "wall_s": wall_s, "user_s": 0.0, "system_s": 0.0, "max_rss_bytes": 0,
-        "leftovers": leftovers, "unkillable": 0,
-        "started": started.isoformat(timespec="milliseconds"),
-        "monotonic_start_s": begun, "boot_id": script.boot_id(),
-        "stdout_bytes": script.log_size(directory / STDOUT),
-        "stderr_bytes": script.log_size(directory / STDERR),
-    }  # fmt: skip
-    return Exit.model_validate(facts)
+    """Say how an invocation ended whose supervisor stood still or died."""
+    return Exit.unwatched(
+        directory, wall_s=time.monotonic() - begun, ended_s=time.time(), stopped_by=why,
+        leftovers=leftovers, monotonic_start_s=begun, boot_id=script.boot_id(),
+    )  # fmt: skip
+
+
+def _utc(seconds: float) -> str:
+    """Write a moment; 1970 for one that no calendar has: a file may bear any time."""
+    with suppress(OverflowError, ValueError, OSError):
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return _utc(0.0)
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -12,6 +12,7 @@ from reprokit.verdict.wording import count
 
 _SHORT = 12
 _MOST_FILES = 20
+_MOST_VARIABLES = 50
 _HOW_VERIFIED = (
     "Versions are what each environment said from inside; torch and triton are checked file by "
     "file against the digests of their own RECORD."
@@ -33,6 +34,7 @@ def environment_section(verdict: Verdict, plan: Plan, ready: Mapping[str, ReadyP
         "",
         *(line for each in verdict.environments for line in _remarks(each)),
     ]
+    lines += _removed(verdict)
     lines += _installed(plan, ready)
     lines += [
         f"- left out of the sweep: {text(', '.join(f'{k}={v}' for k, v in each.axes.items()))} "
@@ -82,6 +84,16 @@ def _remarks(each: PointEnvironment) -> list[str]:
         lines.append(f"{where}: files that are not those of their RECORD: {shown}")
     lines += [f"{where}: {text(note, 1000)}" for note in each.notes]
     return lines
+
+
+def _removed(verdict: Verdict) -> list[str]:
+    """Name the variables that were set and not passed on; their values are kept nowhere."""
+    names = verdict.removed_variables
+    if not names:
+        return []
+    told = ", ".join(code(name) for name in names[:_MOST_VARIABLES])
+    more = f" and {len(names) - _MOST_VARIABLES} more" if len(names) > _MOST_VARIABLES else ""
+    return [f"- set in the environment and not passed on to the benchmark: {told}{more}"]
 
 
 def _installed(plan: Plan, ready: Mapping[str, ReadyPoint]) -> list[str]:

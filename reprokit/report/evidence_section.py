@@ -9,7 +9,7 @@ from reprokit.report.markup import code, details, table, text
 from reprokit.report.wording import estimate_words, status_words
 from reprokit.stats.sample import NO_DATA
 from reprokit.verdict.records import Asked, FailureGroup, InvocationSummary, PointVerdict, Verdict
-from reprokit.verdict.wording import count, kind_words, number, position
+from reprokit.verdict.wording import count, kind_words, number, point_noun, position
 
 _SHORT = 12
 _STATUS = {
@@ -38,7 +38,7 @@ def identity_section(verdict: Verdict) -> list[str]:
         return []
     parts = [part.name for part in verdict.points[0].identity]
     rows = [[place(point), *(_asked(part) for part in point.identity)] for point in verdict.points]
-    lines = ["## Asked and measured", "", *table(["stack point", *parts], rows)]
+    lines = ["## Asked and measured", "", *table([point_noun(verdict.axes), *parts], rows)]
     regimes = {part for point in verdict.points for part in point.regime}
     if regimes:
         ordered = sorted(regimes, key=lambda part: (part.name, part.measured or ""))
@@ -83,14 +83,14 @@ def invocations_section(verdict: Verdict) -> list[str]:
         if _measured_anything(point)
         for (cell, arm), mine in _by_arm(point).items()
     ]
-    header = ["stack point", "cell", "arm", "mean of each invocation", "iterations", "cold, unused"]
+    means = ["arm", "mean of each invocation", "iterations", "cold, unused"]
     return [
         "## Invocations",
         "",
         f"Mean {verdict.metric} of each invocation, in order: total work over total time.",
         "",
         *without,
-        *table(header, rows),
+        *table([point_noun(verdict.axes), "cell", *means], rows),
     ]
 
 

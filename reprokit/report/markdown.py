@@ -22,7 +22,7 @@ from reprokit.report.points_section import axes_section, points_section
 from reprokit.stack import ReadyPoint
 from reprokit.verdict.records import Verdict
 from reprokit.verdict.score import rows_digest
-from reprokit.verdict.wording import OUTCOME_WORDS
+from reprokit.verdict.wording import headline_words
 
 
 def render_markdown(
@@ -70,7 +70,7 @@ def _headline(verdict: Verdict) -> list[str]:
     return [
         f"# {text(verdict.title)}",
         "",
-        f"**Verdict: {OUTCOME_WORDS[verdict.outcome]}.** {text(verdict.sentence, 2000)}",
+        f"**Verdict: {text(headline_words(verdict))}.** {text(verdict.sentence, 2000)}",
         *_warnings(verdict),
     ]
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from reprokit.claim.model import Claim, GitSource
 from reprokit.plan import Plan
-from reprokit.records import Scalar
-from reprokit.stack import StackPoint
+from reprokit.records import Arm, Scalar
+from reprokit.stack import COMPILE_MODE_AXIS, StackPoint
+from reprokit.verdict.units import arms_of
 from reprokit.verdict.wording import count
 
 
@@ -59,8 +60,7 @@ def _points(plan: Plan) -> Iterator[str]:
 
 def _work(plan: Plan) -> Iterator[str]:
     yield f"{count(len(plan.cells), 'cell')}: {', '.join(cell.id for cell in plan.cells)}"
-    arms = ", ".join(f"{arm} = {name}" for arm, name in plan.setup.arms.items())
-    yield f"arms: {arms}"
+    yield f"arms: {', '.join(f'{arm} = {name}' for arm, name in _arms(plan).items())}"
     per_arm = Counter((i.point, i.cell, i.arm) for i in plan.invocations)
     each = max(per_arm.values(), default=0)
     yield (
@@ -69,6 +69,14 @@ def _work(plan: Plan) -> Iterator[str]:
     )
     worst = len(plan.invocations) * plan.timeout_s / 3600
     yield f"at most {worst:.1f} h if every invocation ran into its limit of {plan.timeout_s:g} s"
+
+
+def _arms(plan: Plan) -> dict[Arm, str]:
+    """Name the arms; where cells say what the subject is, no one name is true of them all."""
+    modes = {cell.axes.get(COMPILE_MODE_AXIS) for cell in plan.cells}
+    if len(modes) < 2:
+        return arms_of(plan, plan.cells)
+    return {**plan.setup.arms, Arm.SUBJECT: f"{COMPILE_MODE_AXIS} of the cell"}
 
 
 def _downloads(

@@ -1,4 +1,4 @@
-"""Stack points and axis attribution: the table that most readers came for."""
+"""Points and axis attribution: the table that most readers came for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from reprokit.records import Arm, Estimate, Scalar
 from reprokit.report.markup import code, table, text
 from reprokit.report.wording import estimate_words, reason_words
 from reprokit.verdict.records import AxisEffect, PointVerdict, Survival, Verdict
-from reprokit.verdict.wording import OUTCOME_WORDS, attempts_words, count, position
+from reprokit.verdict.wording import OUTCOME_WORDS, attempts_words, count, point_noun, position
 
 _MOST_PAIRS = 8
 _EFFECTS = {
@@ -17,7 +17,7 @@ _EFFECTS = {
 
 
 def points_section(verdict: Verdict) -> list[str]:
-    """Write one row per stack point."""
+    """Write one row per point."""
     axes = list(dict.fromkeys(name for point in verdict.points for name in point.axes))
     arms = [arm for arm in Arm if arm in verdict.arms]
     header = [
@@ -40,7 +40,7 @@ def points_section(verdict: Verdict) -> list[str]:
         for point in verdict.points
     ]
     return [
-        f"## Stack points ({len(verdict.points)})",
+        f"## {point_noun(verdict.axes).capitalize()}s ({len(verdict.points)})",
         "",
         *table([*header, *(["band"] if banded else [])], rows),
         "",

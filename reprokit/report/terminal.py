@@ -9,7 +9,7 @@ from reprokit.report.points_section import headline_estimate, headline_name
 from reprokit.report.wording import estimate_words
 from reprokit.verdict.outcome import Outcome
 from reprokit.verdict.records import PointVerdict, Verdict
-from reprokit.verdict.wording import OUTCOME_WORDS, one_line
+from reprokit.verdict.wording import OUTCOME_WORDS, headline_words, one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,7 +19,7 @@ _STYLES = {Outcome.REPRODUCED: "green", Outcome.TRANSFERS: "green"}
 
 
 def render_terminal(verdict: Verdict) -> RenderableType:
-    """Return what rich prints: one row per stack point, then the verdict in one sentence."""
+    """Return what rich prints: one row per point, then the verdict in one sentence."""
     from rich import box  # noqa: PLC0415 - rich is slow to import
     from rich.console import Group  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -44,7 +44,7 @@ def render_terminal(verdict: Verdict) -> RenderableType:
             *(Text(_survival(point, arm)) for arm in arms),
             *([_declared(verdict, point)] if undeclared else []),
         )
-    headline = Text(f"{OUTCOME_WORDS[verdict.outcome].upper()}. ", style=style(verdict.outcome))
+    headline = Text(f"{one_line(headline_words(verdict)).upper()}. ", style=style(verdict.outcome))
     return Group(table, headline.append(one_line(verdict.sentence, 2000), style="default"))
 
 

@@ -23,12 +23,12 @@ from filelock import FileLock, Timeout
 from pydantic import Field, JsonValue, ValidationError
 
 from reprokit import __version__
+from reprokit.atomic_files import write_atomic, write_record
 from reprokit.claim.model import Claim
 from reprokit.errors import DamagedRunError, RunError, UsageError
 from reprokit.plan import Plan
 from reprokit.process.launch import Exit, read_exit
 from reprokit.records import Record
-from reprokit.run.atomic import write_atomic, write_record
 from reprokit.stack import Alteration, ReadyPoint
 
 LOCK = ".lock"

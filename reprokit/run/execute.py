@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from reprokit.adapter import Adapter, Command, Launch, SharesProcesses
+from reprokit.atomic_files import write_record
 from reprokit.cache import CacheLayout
 from reprokit.errors import RunError
 from reprokit.plan import Plan, PlannedInvocation
@@ -15,7 +16,6 @@ from reprokit.process.environment import ChildEnvironment, child_environment, po
 from reprokit.process.launch import ProcessSpec, supervise
 from reprokit.process.lease import end_stale
 from reprokit.progress import Event, Observer
-from reprokit.run.atomic import write_record
 from reprokit.run.directory import RunDirectory
 from reprokit.run.failing import Failures
 from reprokit.run.invocation import (

@@ -14,13 +14,13 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from reprokit.adapter import Adapter, Command, Invocation, OptionError, PointContext
+from reprokit.atomic_files import write_record
 from reprokit.errors import DamagedRunError, ReprokitError
 from reprokit.evidence import NotAFileError, read_evidence
 from reprokit.plan import Plan, PlannedInvocation
 from reprokit.process.launch import EXIT, Exit
 from reprokit.process.lease import end_stale
 from reprokit.records import Record
-from reprokit.run.atomic import write_record
 from reprokit.run.directory import RunDirectory
 from reprokit.stack import ReadyPoint, digest
 
@@ -210,6 +210,12 @@ def set_aside(folder: Path) -> Path | None:
     return folder.rename(aside)
 
 
+def removed_variables(run: RunDirectory) -> tuple[str, ...]:
+    """Name the variables that were kept from any invocation; a spec that is gone names none."""
+    specs = (_spec_in(run.invocation(planned.id)) for planned in run.plan.invocations)
+    return tuple(sorted({name for spec in specs if spec is not None for name in spec.removed}))
+
+
 def refuse_strangers(run: RunDirectory) -> None:
     """Refuse invocations that nobody planned.
 
@@ -228,8 +234,13 @@ def refuse_strangers(run: RunDirectory) -> None:
 
 def _is_invocation(folder: Path) -> bool:
     """Tell whether a runner made it; a copy of one bears the id of another folder."""
+    spec = _spec_in(folder)
+    return spec is not None and spec.planned.id == folder.name
+
+
+def _spec_in(folder: Path) -> InvocationSpec | None:
+    """Read the spec in a folder, of whatever plan; None where there is none that can be read."""
     try:
-        spec = InvocationSpec.model_validate_json(read_evidence(folder / SPEC, limit=_LARGEST))
+        return InvocationSpec.model_validate_json(read_evidence(folder / SPEC, limit=_LARGEST))
     except (OSError, ValidationError):
-        return False
-    return spec.planned.id == folder.name
+        return None

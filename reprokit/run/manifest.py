@@ -5,24 +5,32 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
+from reprokit.atomic_files import is_left_over, write_atomic
 from reprokit.errors import DamagedRunError
-from reprokit.run.atomic import TEMPORARY, write_atomic
 from reprokit.run.directory import CACHE, LOCK
 
 MANIFEST = "MANIFEST.sha256"
 _SHOWN = 5
 
 
-def write_manifest(root: Path) -> None:
-    """List every file of a run directory but caches, the lock and the list itself."""
-    lines = (_line(_digest(root / name), name) for name in _files(root))
+def write_manifest(root: Path, verified: Mapping[str, str] | None = None) -> None:
+    """List every file of a run directory but caches, the lock and the list itself.
+
+    Args:
+        root: the run directory.
+        verified: digests of files that were compared with the list before and not written since;
+            they are not read again, so that what happened to them meanwhile stays noticeable.
+    """
+    known = verified or {}
+    lines = (_line(known.get(name) or _digest(root / name), name) for name in _files(root))
     write_atomic(root / MANIFEST, (line.encode(errors="surrogateescape") for line in lines))
 
 
-def verify_manifest(root: Path) -> None:
-    """Compare a run directory with its manifest.
+def verify_manifest(root: Path) -> dict[str, str]:
+    """Compare a run directory with its manifest; return the digest of every file.
 
     Raises:
         DamagedRunError: files are missing, changed, or not in the list; it names them.
@@ -42,6 +50,7 @@ def verify_manifest(root: Path) -> None:
             f"{root}: {'; '.join(wrong[:_SHOWN])}{more}",
             hint="The bundle is not the one that was written; nothing in it can be relied on.",
         )
+    return listed
 
 
 def _files(root: Path) -> list[str]:
@@ -54,13 +63,9 @@ def _files(root: Path) -> list[str]:
         found += [
             (here / name).relative_to(root).as_posix()
             for name in names
-            if (here / name).is_file() and not _is_left_over(name)
+            if (here / name).is_file() and not is_left_over(name)
         ]
     return sorted(set(found) - {LOCK, MANIFEST})
-
-
-def _is_left_over(name: str) -> bool:
-    return name.startswith(".") and name.endswith(TEMPORARY)
 
 
 def _digest(path: Path) -> str:

@@ -12,7 +12,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -82,15 +81,8 @@ def recover(run: RunDirectory, planned: PlannedInvocation) -> Exit | None:
     done = _done(folder)
     if done is None or not _begun(folder):
         return None
-    modified = (folder / STDOUT).lstat().st_mtime
-    facts = {
-        "schema": "reprokit/exit/v1", "returncode": done.returncode, "signal": None,
-        "stopped_by": None, "spawn_error": None, "wall_s": done.wall_s,
-        "user_s": 0.0, "system_s": 0.0, "max_rss_bytes": 0, "leftovers": 0, "unkillable": 0,
-        "started": datetime.fromtimestamp(modified, UTC).isoformat(timespec="milliseconds"),
-        "monotonic_start_s": 0.0, "boot_id": None, **_log_sizes(folder),
-    }  # fmt: skip
-    return Exit.model_validate(facts)
+    ended_s = (folder / DONE).lstat().st_mtime
+    return Exit.unwatched(folder, wall_s=done.wall_s, ended_s=ended_s, returncode=done.returncode)
 
 
 def _ended(run: RunDirectory, planned: PlannedInvocation, found: Exit) -> Settled:

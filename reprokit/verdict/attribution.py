@@ -7,7 +7,7 @@ can be compared the answer is `cannot_tell`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
 from reprokit.records import Scalar
@@ -20,15 +20,23 @@ Line = dict[Scalar, Outcome]
 
 
 def attribute(
-    points: Sequence[PointVerdict], axes: Mapping[str, tuple[Scalar, ...]]
+    points: Sequence[PointVerdict],
+    axes: Mapping[str, tuple[Scalar, ...]],
+    stack_axes: Collection[str],
 ) -> tuple[AxisEffect, ...]:
     """Attribute changes of the outcome to axes.
 
     Args:
         points: verdicts with their position on the axes.
         axes: every axis with its values, in the order of the sweep.
+        stack_axes: those of them that are axes of the stack; the others vary inside a stack point.
     """
-    return tuple(_effect(axis, values, points) for axis, values in axes.items())
+    return tuple(
+        _effect(axis, values, points).model_copy(
+            update={"kind": "stack" if axis in stack_axes else "cell"}
+        )
+        for axis, values in axes.items()
+    )
 
 
 def lines_along(

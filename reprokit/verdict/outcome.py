@@ -8,7 +8,7 @@ from reprokit.errors import ExitCode
 
 
 class Outcome(StrEnum):
-    """What became of a claim at one stack point, or as a whole (`depends` is for the whole)."""
+    """What became of a claim at one point, or as a whole (`depends` is for the whole)."""
 
     REPRODUCED = "reproduced"
     FALLS_SHORT = "falls_short"
@@ -107,7 +107,7 @@ REASON_WORDS: dict[Reason, str] = {
     "run.",
     Reason.NOTHING_PLANNED: "The plan contains no subject invocation.",
     Reason.NOTHING_EXPECTED: "The claim states no bound, so nothing can meet it or miss it.",
-    Reason.SOME_UNDECIDED: "Some stack points are undecided.",
+    Reason.SOME_UNDECIDED: "Some points are undecided.",
 }
 
 
@@ -119,7 +119,7 @@ def exit_code(outcome: Outcome, *, only_infrastructure: bool = False) -> ExitCod
 
     Args:
         outcome: outcome of the claim.
-        only_infrastructure: every stack point failed before anything could be measured.
+        only_infrastructure: every point failed before anything could be measured.
     """
     if only_infrastructure:
         return ExitCode.INFRASTRUCTURE

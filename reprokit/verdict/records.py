@@ -40,7 +40,7 @@ class EffectiveMargin(Record):
 
 
 class Survival(Record):
-    """What became of one arm's invocations and iterations at one stack point.
+    """What became of one arm's invocations and iterations at one point.
 
     Attributes:
         planned: invocations planned; `attempted` are those that were launched.
@@ -71,7 +71,7 @@ class Survival(Record):
 
 
 class FailureGroup(Record):
-    """Equal failures of one arm at one stack point.
+    """Equal failures of one arm at one point.
 
     Attributes:
         fingerprint: None where there is no failure record, only a status and a reason.
@@ -175,7 +175,7 @@ class PointEnvironment(Record):
 
 
 class OutcomePair(Record):
-    """Two stack points that differ in one axis only, and their outcomes."""
+    """Two points that differ in one axis only, and their outcomes."""
 
     held: dict[str, Scalar]
     values: tuple[Scalar, Scalar]
@@ -186,6 +186,8 @@ class AxisEffect(Record):
     """Whether the outcome changes along one axis while the others are held.
 
     Attributes:
+        kind: whether it is an axis of the stack, or varies inside a stack point; None in files that
+            do not say it.
         changed: pairs of decided outcomes that differ.
         decides: of one of these pairs the claim holds at one value and not at the other; otherwise
             the axis changes only how it fails (or how it holds).
@@ -196,6 +198,7 @@ class AxisEffect(Record):
     """
 
     axis: str
+    kind: Literal["stack", "cell"] | None = None
     effect: Literal["changes", "no_change", "cannot_tell"]
     values: tuple[Scalar, ...]
     changed: tuple[OutcomePair, ...] = ()
@@ -224,6 +227,8 @@ class Verdict(Record):
         missing: what an undecided verdict lacks, in words.
         rows_sha256: digest of the rows in the order of their ids.
         planned_claim: digest of the claim that the run was planned from.
+        removed_variables: names of environment variables that were set, could have changed what is
+            measured, and were kept from the benchmark.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -257,6 +262,7 @@ class Verdict(Record):
     rows_sha256: str
     claim_sha256: str
     planned_claim: str
+    removed_variables: tuple[str, ...] = ()
 
     def environment(self, point: str) -> PointEnvironment:
         """Find the environment of a stack point."""

@@ -28,7 +28,7 @@ from reprokit.verdict.records import AlongAxis, EffectiveMargin, PointVerdict, V
 from reprokit.verdict.regime import compare_regime, transferred
 from reprokit.verdict.sentence import sentence_of
 from reprokit.verdict.survival import failures_of, survival_of
-from reprokit.verdict.units import Unit, arms_of, decided_axes, make_units
+from reprokit.verdict.units import Unit, arms_of, decided_axes, make_units, stack_axes
 from reprokit.verdict.wording import expected_words, position
 
 NO_SURVIVORS_BAND = "null"
@@ -38,7 +38,12 @@ _SOUND_INVOCATIONS = 5
 
 
 def score(
-    claim: Claim, plan: Plan, ready: Mapping[str, ReadyPoint], rows: Sequence[Row]
+    claim: Claim,
+    plan: Plan,
+    ready: Mapping[str, ReadyPoint],
+    rows: Sequence[Row],
+    *,
+    removed_variables: Sequence[str] = (),
 ) -> Verdict:
     """Decide a claim from the rows of one run.
 
@@ -47,6 +52,7 @@ def score(
         plan: the plan that the rows were made by.
         ready: what became of each stack point in `prepare`, by point id.
         rows: the rows, in any order.
+        removed_variables: names of those that were kept from the benchmark; they decide nothing.
 
     Raises:
         DamagedRunError: the rows contradict the plan.
@@ -54,7 +60,7 @@ def score(
     margin = effective_margin(claim)
     units = make_units(claim, plan, rows)
     points = tuple(_point(claim, plan, ready.get(unit.point.id), unit, margin) for unit in units)
-    axes = attribute(points, decided_axes(claim, plan))
+    axes = attribute(points, decided_axes(claim, plan), stack_axes(plan))
     along = _along(claim, points)
     outcome, reasons = _combined(claim, plan, points, along)
     expect = conclusion_of(claim)
@@ -87,6 +93,7 @@ def score(
         rows_sha256=rows_digest(rows),
         claim_sha256=claim.digest(),
         planned_claim=plan.claim_digest,
+        removed_variables=tuple(removed_variables),
     )
 
 
@@ -215,7 +222,7 @@ def combine(
 ) -> tuple[Outcome, tuple[str, ...]]:
     """Combine the outcomes of several points.
 
-    A claim that holds at one and fails at another depends on the stack, whatever is still open.
+    A claim that holds at one and fails at another depends on the axes, whatever is still open.
     Different ways of failing are no dependence: the outcome is then that of the claim's own point.
     Decisions beside open points are not enough to speak for all of them.
 

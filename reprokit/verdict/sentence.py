@@ -9,7 +9,7 @@ from reprokit.records import Scalar
 from reprokit.verdict.along import conclusion_changes
 from reprokit.verdict.outcome import Outcome, Reason
 from reprokit.verdict.records import AlongAxis, AxisEffect, PointVerdict
-from reprokit.verdict.wording import OUTCOME_WORDS, count, on_axis, position, series
+from reprokit.verdict.wording import OUTCOME_WORDS, count, on_axis, point_noun, position, series
 
 # More values than this on an axis are told by outcome, not one by one.
 _MOST_CLAUSES = 4
@@ -44,15 +44,15 @@ def sentence_of(
     if outcome is Outcome.DEPENDS:
         return f"{_depends(points, axes)}."
     if len({point.outcome for point in points}) == 1:
-        return f"{_same(outcome, points)}."
+        return f"{_same(outcome, points, axes)}."
     return f"{_different(outcome, points, axes)}."
 
 
-def _same(outcome: Outcome, points: Sequence[PointVerdict]) -> str:
+def _same(outcome: Outcome, points: Sequence[PointVerdict], axes: Sequence[AxisEffect]) -> str:
     told = _opening(outcome, points)
     if len(points) == 1:
         return f"{told}: {points[0].clause}"
-    everywhere = f"{told}, at {_all(len(points))}"
+    everywhere = f"{told}, at {_all(len(points), axes)}"
     if len({point.clause for point in points}) == 1:
         return f"{everywhere}: {points[0].clause}"
     if len(points) <= _MOST_CLAUSES:
@@ -65,7 +65,7 @@ def _different(outcome: Outcome, points: Sequence[PointVerdict], axes: Sequence[
     if not all(point.outcome.decided for point in points):
         return _open(points)
     if outcome.holds:
-        return f"{_opening(outcome, points)}, at {_all(len(points))}: {_by_outcome(points)}"
+        return f"{_opening(outcome, points)}, at {_all(len(points), axes)}: {_by_outcome(points)}"
     return _fails(points, axes)
 
 
@@ -77,8 +77,8 @@ def _opening(outcome: Outcome, points: Sequence[PointVerdict]) -> str:
     return _ALL_THE_SAME[outcome].format(hardware=hardware)
 
 
-def _all(number: int) -> str:
-    return "both stack points" if number == 2 else f"all {number} stack points"
+def _all(number: int, axes: Sequence[AxisEffect]) -> str:
+    return f"{'both' if number == 2 else f'all {number}'} {point_noun(axes)}s"
 
 
 def _open(points: Sequence[PointVerdict]) -> str:
@@ -92,7 +92,8 @@ def _open(points: Sequence[PointVerdict]) -> str:
 
 def _fails(points: Sequence[PointVerdict], axes: Sequence[AxisEffect]) -> str:
     """Tell of a claim that holds nowhere how its failure differs from point to point."""
-    at = "neither stack point" if len(points) == 2 else f"none of the {len(points)} stack points"
+    noun = point_noun(axes)
+    at = f"neither {noun}" if len(points) == 2 else f"none of the {len(points)} {noun}s"
     told = f"The claim is reproduced at {at}"
     changing = [effect for effect in axes if effect.changed]
     if not changing:
@@ -107,7 +108,7 @@ def _depends(points: Sequence[PointVerdict], axes: Sequence[AxisEffect]) -> str:
     changing = [effect for effect in axes if effect.decides]
     if not changing:
         return (
-            "The outcome differs between stack points, and no single axis explains it: "
+            f"The outcome differs between {point_noun(axes)}s, and no single axis explains it: "
             f"{_by_outcome(points)}"
         )
     names = series([effect.axis for effect in changing])
@@ -163,7 +164,7 @@ def _some(group: Sequence[PointVerdict]) -> str:
     places = [position(point.axes) or point.point for point in group]
     if len(places) <= _MOST_CLAUSES:
         return series([f"({place})" if ", " in place else place for place in places])
-    return f"{count(len(places), 'stack point')} ({'; '.join(places[:2])}; ...)"
+    return f"{count(len(places), 'point')} ({'; '.join(places[:2])}; ...)"
 
 
 def _along(

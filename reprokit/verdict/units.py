@@ -115,6 +115,11 @@ def decided_axes(claim: Claim, plan: Plan) -> dict[str, tuple[Scalar, ...]]:
     return axes
 
 
+def stack_axes(plan: Plan) -> frozenset[str]:
+    """Axes along which the stack itself varies."""
+    return frozenset(name for point in plan.points for name in point.axes)
+
+
 def _split_axes(claim: Claim, plan: Plan) -> tuple[str, ...]:
     """Cell axes whose values are decided apart; all other cell axes are strata of one decision."""
     wanted = [*plan.axes, *_NEVER_COMBINED]

@@ -18,7 +18,7 @@ from reprokit.claim.model import (
 from reprokit.records import FailureKind, Scalar
 from reprokit.stack import SHA_AXIS
 from reprokit.verdict.outcome import Outcome
-from reprokit.verdict.records import FailureGroup, Survival
+from reprokit.verdict.records import AxisEffect, FailureGroup, Survival, Verdict
 
 OUTCOME_WORDS: dict[Outcome, str] = {
     Outcome.REPRODUCED: "reproduced",
@@ -82,6 +82,25 @@ def _end(value: float | None, digits: int | None, percent: bool) -> str:
     if digits is not None and abs(value) >= _FEW_DIGITS:
         return number(value)
     return decimals(value, digits)
+
+
+def headline_words(verdict: Verdict) -> str:
+    """Say the outcome of a whole claim; a dependence that is not the stack's names its axes."""
+    if verdict.outcome is not Outcome.DEPENDS:
+        return OUTCOME_WORDS[verdict.outcome]
+    if verdict.along:  # about an axis: it is the others on which the conclusion along it depends
+        others = {axis for line in verdict.along for axis in line.held}
+        axes = [each for each in verdict.axes if each.axis in others]
+    else:
+        axes = [each for each in verdict.axes if each.decides] or list(verdict.axes)
+    if all(each.kind == "stack" for each in axes):
+        return OUTCOME_WORDS[Outcome.DEPENDS]
+    return f"depends on {series([each.axis for each in axes])}"
+
+
+def point_noun(axes: Sequence[AxisEffect]) -> str:
+    """Name the points of a verdict, in the singular: some axes vary inside a stack point."""
+    return "stack point" if all(each.kind == "stack" for each in axes) else "point"
 
 
 def series(words: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ PACKAGES = ("reprokit", "adapters", "internal_harness")
 
 # Each unit of reprokit may import these other units. Left of the arrow in docs/architecture.md
 # comes first; nothing may be imported that stands further right.
-FOUNDATION = {"errors", "records", "metrics", "progress", "cache", "evidence"}
+FOUNDATION = {"errors", "records", "metrics", "progress", "cache", "evidence", "atomic_files"}
 CORE = FOUNDATION | {"adapter", "stack"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "progress": set(),
     "cache": set(),
     "evidence": set(),
+    "atomic_files": set(),
     "adapter": {"errors", "records"},
     "stack": {"records"},
     "claim": CORE,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from reprokit.adapter import load_adapter
+from reprokit.atomic_files import write_record
 from reprokit.plan import PlannedInvocation
 from reprokit.process.launch import Exit
 from reprokit.records import Row
 from reprokit.rows import collect_rows
-from reprokit.run.atomic import write_record
 from reprokit.run.directory import RunDirectory
 from reprokit.run.invocation import InvocationSpec, identity
 from reprokit.stack import ReadyPoint

@@ -44,7 +44,7 @@ def _attribute(
         for place, outcome in outcomes.items()
         if outcome is not None
     ]
-    return {effect.axis: effect for effect in attribute(points, axes)}
+    return {effect.axis: effect for effect in attribute(points, axes, axes)}
 
 
 def test_one_axis_changes_the_outcome_and_the_other_does_not() -> None:
@@ -95,7 +95,7 @@ def test_an_axis_with_one_value_cannot_be_told() -> None:
 
 def test_no_points_at_all() -> None:
     assert _attribute({"sha": ("a", "b")}, {})["sha"].effect == "cannot_tell"
-    assert attribute([], {}) == ()
+    assert attribute([], {}, ()) == ()
 
 
 def test_one_at_a_time_compares_along_each_line_through_the_base() -> None:

@@ -79,3 +79,9 @@ def test_a_point_has_its_own_interpreter_and_caches() -> None:
     assert one["PATH"].split(":") == ["/e/bin", "/bin"]
     assert one["PYTHONPYCACHEPREFIX"] == "/b"
     assert (one["TORCHINDUCTOR_CACHE_DIR"], one["TRITON_CACHE_DIR"]) == ("/c/inductor", "/c/triton")
+
+
+def test_the_name_of_a_removed_variable_is_text_even_where_it_was_bytes() -> None:
+    environment = child_environment({"PIP_\udcff": "1"}, added={})
+    assert environment.removed == ("PIP_\\udcff",)
+    assert environment.model_dump_json()

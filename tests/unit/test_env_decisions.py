@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from reprokit.envs.disk import forbid_writing, remove_tree, write_atomically
+from reprokit.envs.disk import forbid_writing, remove_tree
 from reprokit.envs.git_errors import commit_is_missing, explain, redirected_to
 from reprokit.envs.lock import Lock, Pin
 from reprokit.envs.probe import Findings, differences
@@ -227,15 +227,6 @@ def test_redirects_are_read_without_credentials() -> None:
 
 
 # --- files
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    write_atomically(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(path, "\ud800")
-    assert path.read_text() == "old"
-    assert [each.name for each in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_closed_trees_can_be_removed_and_file_modes_stay(tmp_path: Path) -> None:

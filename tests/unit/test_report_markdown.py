@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -57,6 +58,20 @@ def test_the_whole_story_of_a_dependence() -> None:
         "## What this does not tell",
     ):
         assert expected in report
+
+
+@pytest.mark.parametrize(
+    ("axes", "noun"), [({"sha": ("pinned", "head")}, "stack point"), ({"phase": (1, 2)}, "point")]
+)
+def test_only_points_of_the_stack_are_stack_points(
+    axes: dict[str, tuple[Scalar, ...]], noun: str
+) -> None:
+    cells: list[dict[str, Scalar]] = [{"phase": phase} for phase in axes.get("phase", ())]
+    report = _report(Case(GAIN, steady(10, 5.5), axes=axes, cells=cells or [{}]))
+    assert f"## {noun.capitalize()}s (2)" in report
+    asked = report.split("## Asked and measured")[1]
+    assert f"\n| {noun} | gpu |" in asked
+    assert f"\n| {noun} | cell | arm" in asked
 
 
 def test_the_files_are_checked_before_the_report_rewrites_their_list() -> None:
@@ -175,6 +190,34 @@ def test_undeclared_relocked_and_notes_are_never_hidden() -> None:
         "> Measured on another stack than the claim's lock",
     ):
         assert expected in report
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("MY_TOKEN", "PYTHONPATH"), "passed on to the benchmark: `MY_TOKEN`, `PYTHONPATH`\n"),
+        (tuple(f"TORCH_{n:03d}" for n in range(60)), "`TORCH_049` and 10 more\n"),
+        ((), None),
+    ],
+)
+def test_variables_kept_from_the_benchmark_are_named(
+    names: tuple[str, ...], told: str | None
+) -> None:
+    case = Case(GAIN, steady(10, 5.5))
+    verdict = score(case.claim, case.plan, case.ready_points, case.rows, removed_variables=names)
+    assert json.loads(verdict.to_json())["removed_variables"] == list(names)
+    report = render_markdown(verdict, case.claim, case.plan, case.ready_points, case.rows)
+    section = report.split("## Environments")[1].split("\n## ")[0]
+    assert (told or "") in section
+    assert ("not passed on to the benchmark" in report) == (told is not None)
+
+
+def test_the_name_of_a_variable_stays_text() -> None:
+    case = Case(GAIN, steady(10, 5.5))
+    verdict = case.score().model_copy(update={"removed_variables": ("PIP_`<b>|\n# x",)})
+    report = render_markdown(verdict, case.claim, case.plan, case.ready_points, case.rows)
+    assert "<b>" not in _html(report)
+    assert "<h1>x" not in _html(report)
 
 
 def test_labels_are_explained_in_words() -> None:

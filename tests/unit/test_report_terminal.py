@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from scored_case import Case, broken, steady
 
-from reprokit.records import Arm, RowStatus
+from reprokit.records import Arm, RowStatus, Scalar
 from reprokit.report.terminal import render_terminal, style
 from reprokit.verdict.outcome import Outcome
 
@@ -32,6 +32,18 @@ def test_table_and_sentence() -> None:
     assert "0/5" in shown
     assert "44.90 % [44.17, 45.62]" in shown
     assert "DEPENDS ON THE STACK. The outcome depends on sha" in " ".join(shown.split())
+
+
+def test_what_varies_inside_a_stack_point_is_not_called_the_stack() -> None:
+    phases: tuple[Scalar, ...] = ("prefill", "decode")
+    behaviour = broken(
+        lambda slot: slot.cell["phase"] == "decode" and slot.arm is Arm.SUBJECT,
+        RowStatus.CRASH,
+        steady(10, 5.5),
+    )
+    cells: list[dict[str, Scalar]] = [{"phase": phase} for phase in phases]
+    shown = _shown(Case(GAIN, behaviour, axes={"phase": phases}, cells=cells))
+    assert "DEPENDS ON PHASE. The outcome depends on phase" in " ".join(shown.split())
 
 
 def test_markup_in_a_claim_is_not_read_as_markup() -> None:

@@ -11,7 +11,6 @@ import pytest
 from scripted_plan import new_run, ready_points, scripted_plan
 
 from reprokit.errors import DamagedRunError, RunError, UsageError
-from reprokit.run.atomic import write_atomic
 from reprokit.run.directory import RunDirectory
 from reprokit.run.manifest import MANIFEST, verify_manifest, write_manifest
 
@@ -82,18 +81,6 @@ def test_only_one_holds_a_run(run: RunDirectory) -> None:
         pytest.fail("two hold it")
     with run.locked():
         pass
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    write_atomic(path, [b"old"])
-
-    def broken() -> list[bytes]:
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        write_atomic(path, (chunk for chunk in broken()))
-    assert path.read_bytes() == b"old"
 
 
 def test_the_host_is_described_without_its_name(run: RunDirectory) -> None:

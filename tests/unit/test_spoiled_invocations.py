@@ -11,9 +11,9 @@ import pytest
 from saved_run import SUBJECT, Saved, ended, line
 from scripted_plan import new_run, ready_points, scripted_plan
 
+from reprokit.atomic_files import write_record
 from reprokit.errors import DamagedRunError
 from reprokit.records import RowStatus
-from reprokit.run.atomic import write_record
 from reprokit.run.invocation import (
     InvocationSpec,
     identity,
