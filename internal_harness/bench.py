@@ -105,6 +105,7 @@ class _Run:
             "device_ms": timed.device_ms,
             "ttft_ms": timed.marked_ms,
             "check_ms": timed.check_ms,
+            "window_s": timed.window_s,
             **facts_of(made.logits, made.tokens, self._phase.weighed(made), self._tolerance),
             "tokens_asked": self._spec.tokens_asked,
             "input": digest,

@@ -28,6 +28,8 @@ class Timed:
         check_ms: the same call on the second clock, which encloses the first one's readings.
         idle_ms: from the end of the call before to the start, on the host's clock: what the host
             spent outside of timed calls; None for the first.
+        window_s: both readings of the host's clock; on Linux the system's monotonic one, which
+            whoever watches the machine reads too.
     """
 
     wall_ms: float
@@ -35,6 +37,7 @@ class Timed:
     marked_ms: float | None
     check_ms: float
     idle_ms: float | None
+    window_s: tuple[float, float]
 
 
 class Stopwatch:
@@ -87,6 +90,7 @@ class Stopwatch:
             marked_ms=self._mark_ms() if self._has_mark else None,
             check_ms=checked / 1e6,
             idle_ms=None if before is None else (self._started - before) / 1e6,
+            window_s=(self._started / 1e9, self._ended / 1e9),
         )
 
     def _mark_ms(self) -> float:

@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 from pydantic import Field, JsonValue
 
 from reprokit.errors import UsageError
-from reprokit.records import Arm, Evidence, Failure, Record, RowStatus, Scalar
+from reprokit.records import Arm, Evidence, Failure, Phases, Record, RowStatus, Scalar
 
 ENTRY_POINT_GROUP = "reprokit.adapters"
 
@@ -99,9 +99,12 @@ class AssetStep(Record):
 
     It is cached under the digest of `key` and shared by points with an equal key, so `key` must
     name everything that the content depends on. The command finds the directory to fill in the
-    variable REPROKIT_ASSET_DIR and must leave nothing elsewhere.
+    variable REPROKIT_ASSET_DIR and must leave nothing elsewhere. In REPROKIT_ASSETS it finds the
+    directories of the point's steps before it, as a JSON object by their names.
 
     Attributes:
+        key_files: step before it to a small file that this left: its digest is part of the key, so
+            that steps whose inputs came out equal share what is made of them.
         inherits: names of variables of the caller that this step alone gets, tokens among them;
             their values are recorded nowhere.
     """
@@ -112,6 +115,7 @@ class AssetStep(Record):
     about_bytes: int | None = None
     title: str
     inherits: tuple[str, ...] = ()
+    key_files: dict[str, str] = Field(default_factory=dict)
 
 
 class Invocation(Record):
@@ -287,6 +291,34 @@ class SharesProcesses(Protocol):
 
     def shared_command(self, setup: Setup, point: PointContext, launch: Launch) -> Command:
         """Say how to launch a process that measures several invocations (see `Launch`)."""
+        ...
+
+
+@runtime_checkable
+class BringsStandIns(Protocol):
+    """What an adapter may have beside: modules that stand in for packages that are not there."""
+
+    def dispensable(self, setup: Setup) -> Mapping[str, str]:
+        """Map each distribution that an existing interpreter may lack to the reason why.
+
+        A locked environment has all that the claim asks for in any case.
+        """
+        ...
+
+
+@runtime_checkable
+class ProbesPhases(Protocol):
+    """What an adapter may have beside: a launch that tells prefill from decode.
+
+    Asked for by `--phase-probe`, for an invocation beside the planned ones that gives no row.
+    """
+
+    def phase_command(self, setup: Setup, point: PointContext, invocation: Invocation) -> Command:
+        """Say how to launch a measurement that splits its phases."""
+        ...
+
+    def read_phases(self, setup: Setup, point: PointContext, invocation: Invocation) -> Phases:
+        """Read what it left; never raises for what a benchmark wrote."""
         ...
 
 

@@ -41,6 +41,11 @@ class CacheLayout:
         return self.root / "envs"
 
     @property
+    def overlays(self) -> Path:
+        """Packages put before those of an existing interpreter, one folder per key."""
+        return self.root / "overlays"
+
+    @property
     def assets(self) -> Path:
         """Built checkpoints and tokenizers, one folder per key."""
         return self.root / "assets"

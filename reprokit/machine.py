@@ -10,13 +10,20 @@ from reprokit.cache import CacheLayout
 
 @dataclass(frozen=True)
 class Machine:
-    """Where this machine keeps things, and how it makes environments."""
+    """Where this machine keeps things, and how it makes environments.
+
+    Attributes:
+        find_links: folders of wheels beside what pip and uv are configured with.
+        offline: no network may be used, and no other source of wheels than `find_links`.
+    """
 
     cache: CacheLayout
     runs: Path
     relock: bool = False
     torch_backend: str | None = None
     jobs: int = 2
+    find_links: tuple[Path, ...] = ()
+    offline: bool = False
 
     @classmethod
     def here(
@@ -26,6 +33,7 @@ class Machine:
         relock: bool = False,
         torch_backend: str | None = None,
         jobs: int = 2,
+        find_links: tuple[Path, ...] = (),
     ) -> Machine:
         """Describe this machine by its defaults and the user's choices."""
-        return cls(CacheLayout.default(), runs, relock, torch_backend, jobs)
+        return cls(CacheLayout.default(), runs, relock, torch_backend, jobs, find_links)

@@ -14,15 +14,24 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from reprokit.adapter import Adapter, load_adapter
+from reprokit.adapter import Adapter, ProbesPhases, load_adapter
 from reprokit.atomic_files import write_atomic
+from reprokit.bundle.gather import Announce, Wanted, gather
+from reprokit.bundle.records import BundleRecord
+from reprokit.bundle.unpack import Bundle
 from reprokit.claim.load import LoadedClaim, load_claim
 from reprokit.envs.host import check_interpreter
 from reprokit.envs.prepare import prepare_points
 from reprokit.errors import ClaimError, DamagedRunError, RunError, UsageError
 from reprokit.machine import Machine
 from reprokit.plan import Design, Plan
-from reprokit.points import keep_points, prepare_options, recheck, verify_points
+from reprokit.points import (
+    keep_points,
+    prepare_bundled,
+    prepare_options,
+    recheck,
+    verify_points,
+)
 from reprokit.progress import Event, Observer
 from reprokit.report.markdown import render_markdown
 from reprokit.rows import collect_rows, read_rows, write_rows
@@ -31,6 +40,7 @@ from reprokit.run.directory import REPORT, VERDICT, RunDirectory
 from reprokit.run.execute import execute
 from reprokit.run.invocation import removed_variables
 from reprokit.run.manifest import MANIFEST, verify_manifest, write_manifest
+from reprokit.run.phase_probe import read_probes
 from reprokit.stack import ReadyPoint
 from reprokit.sweep import make_plan
 from reprokit.verdict.records import Verdict
@@ -41,7 +51,8 @@ from reprokit.verdict.score import score
 class Request:
     """What a user asks for: a claim and how to sweep it. Two equal requests give equal plans.
 
-    `host` is an existing interpreter to measure on instead of locked environments.
+    `host` is an existing interpreter to measure on instead of locked environments. `phase_probe`
+    asks for launches beside the planned ones that split prefill from decode.
     """
 
     claim: Path
@@ -52,6 +63,7 @@ class Request:
     seed: int | None = None
     allow_local: bool = False
     host: Path | None = None
+    phase_probe: bool = False
 
 
 def plan_claim(request: Request) -> tuple[LoadedClaim, Plan]:
@@ -65,7 +77,12 @@ def plan_claim(request: Request) -> tuple[LoadedClaim, Plan]:
         device=request.device or loaded.device,
     )
     host = str(request.host) if request.host is not None else None
-    return loaded, plan.model_copy(update={"host": host})
+    if request.phase_probe and not isinstance(loaded.adapter, ProbesPhases):
+        raise UsageError(
+            f"--phase-probe: the adapter {loaded.adapter.name!r} cannot tell phases apart",
+            hint="Leave the option out; where phases are cells (`phase`), they are measured apart.",
+        )
+    return loaded, plan.model_copy(update={"host": host, "phase_probe": request.phase_probe})
 
 
 def prepare_run(
@@ -93,6 +110,58 @@ def prepare_run(
         observer=observer,
     )
     return run, keep_points(run, prepared)
+
+
+def prepare_bundle(
+    request: Request, wanted: Wanted, machine: Machine, observer: Observer, announce: Announce
+) -> BundleRecord:
+    """Gather all that a claim's points need in one folder, for a machine without a network."""
+    loaded, plan = plan_claim(request)
+    return gather(
+        wanted, loaded, plan, _read_lock(loaded),
+        cache=machine.cache, options=prepare_options(loaded.claim, machine), announce=announce,
+        observer=observer,
+    )  # fmt: skip
+
+
+def start_bundled(
+    bundle: Bundle, machine: Machine, observer: Observer
+) -> tuple[RunDirectory, dict[str, ReadyPoint]]:
+    """Bundle to a run directory with an environment per point; needs no network."""
+    record = bundle.record
+    run = RunDirectory.create(
+        machine.runs,
+        plan=record.plan,
+        claim=record.claim,
+        claim_text=bundle.claim_text(),
+        claim_file=record.claim_file,
+        claim_lock=bundle.claim_lock(),
+    )
+    ready = prepare_bundled(run, bundle, load_adapter(record.claim.adapter.name), machine, observer)
+    return run, ready
+
+
+def run_bundled(
+    bundle: Bundle, machine: Machine, observer: Observer, run: RunDirectory | None = None
+) -> RunDirectory:
+    """Make the invocations of a bundle's plan, in a new run or in one that was interrupted.
+
+    Raises:
+        UsageError: the run that is to be continued has another plan.
+    """
+    if run is not None and run.plan != bundle.record.plan:
+        raise UsageError(
+            f"{run.path} has another plan than the bundle {bundle.folder}",
+            hint="Name the bundle that it was started from, or leave the run out to start one.",
+        )
+    closed = bundle.machine(machine)
+    bundle.unpack(machine.cache, observer)
+    if run is None:
+        run, ready = start_bundled(bundle, closed, observer)
+        _execute(run, ready, load_adapter(run.claim.adapter.name), closed, observer)
+        return run
+    run_invocations(run, closed, observer)
+    return run
 
 
 def run_invocations(run: RunDirectory, machine: Machine, observer: Observer) -> None:
@@ -253,7 +322,12 @@ def _write_report(run: RunDirectory, verdict: Verdict, verified: Mapping[str, st
             f"{run.path} has a verdict and no rows", hint=f"Score it: reprokit score {run.path}"
         )
     text = render_markdown(
-        verdict, run.claim, run.plan, _prepared_points(run), tuple(read_rows(run.rows))
+        verdict,
+        run.claim,
+        run.plan,
+        _prepared_points(run),
+        tuple(read_rows(run.rows)),
+        probes=read_probes(run),
     )
     write_atomic(run.report, [text.encode()])
     write_manifest(run.path, _without(verified, REPORT))

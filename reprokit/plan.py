@@ -60,6 +60,7 @@ class Plan(Record):
         baselines: cell to the cell whose baseline is its own too, for they differ only in axes that
             are the subject's; cells that are not in it have one of their own.
         host: existing interpreter that is measured on; None for locked environments.
+        phase_probe: split prefill from decode in further launches, of which no row is drawn.
         altered: `--set` and other departures from the claim file, as "path=value".
     """
 
@@ -77,6 +78,7 @@ class Plan(Record):
     same_failure_stops: int = 0
     baselines: dict[str, str] = Field(default_factory=dict)
     host: str | None = None
+    phase_probe: bool = False
     excluded: tuple[Excluded, ...] = ()
     altered: tuple[str, ...] = ()
     notes: tuple[str, ...] = Field(default_factory=tuple)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from reprokit.adapter import Adapter
+from reprokit.bundle.unpack import Bundle
 from reprokit.claim.model import Claim, GitSource
 from reprokit.claim.repository import repository_complaint
 from reprokit.envs.checkout_content import few
 from reprokit.envs.host_probe import host_changes
 from reprokit.envs.prepare import PreparedPoint, PrepareOptions, prepare_points
 from reprokit.envs.recheck import recheck_points
+from reprokit.envs.uv_command import WheelFolders
 from reprokit.errors import DamagedRunError, RunError
 from reprokit.machine import Machine
 from reprokit.progress import Event, Observer
@@ -43,6 +46,27 @@ def verify_points(
             _check_same(run, before, point.ready)
     new = tuple(point for point in prepared if point.ready.point not in kept)
     return {**kept, **keep_points(run, new)}
+
+
+def prepare_bundled(
+    run: RunDirectory, bundle: Bundle, adapter: Adapter, machine: Machine, observer: Observer
+) -> dict[str, ReadyPoint]:
+    """Prepare the points of a run from a bundle; those that were not to be had there fail here."""
+    failed = bundle.failed_points()
+    for ready in failed.values():
+        run.write_point(ready)
+    points = tuple(point for point in run.plan.points if point.id not in failed)
+    prepared = prepare_points(
+        run.plan.model_copy(update={"points": points}),
+        run.claim,
+        claim_dir=run.claim_files,
+        cache=machine.cache,
+        adapter=adapter,
+        options=prepare_options(run.claim, machine, saved_locks=bundle.locks()),
+        observer=observer,
+    )
+    completed = tuple(replace(each, ready=bundle.completed(each.ready)) for each in prepared)
+    return {**failed, **keep_points(run, completed)}
 
 
 def _check_same(run: RunDirectory, before: ReadyPoint, now: ReadyPoint) -> None:
@@ -86,6 +110,8 @@ def prepare_options(
         torch_backend=machine.torch_backend or claim.stack.torch_backend,
         allow_local=local,
         jobs=machine.jobs,
+        offline=machine.offline,
+        wheels=WheelFolders(machine.find_links, only=machine.offline),
         saved_locks=dict(saved_locks or {}),
     )
 

@@ -7,7 +7,7 @@ record of an earlier one.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -93,6 +93,9 @@ class Evidence(Record):
             and arm; sequences in the order of `output_tokens`, and the first few are enough.
         logit_tolerance: by how much those of two arms may differ through rounding: root mean
             square of the differences over that of the logits.
+        window_s: begin and end of the iteration on the system's monotonic clock, in s.
+        log_end: size of stdout.log in bytes when the iteration had been reported there, for
+            benchmarks that tell no clock.
         floor_ms: least time in ms that one iteration can take on this device: the bytes that it
             must read over the measured bandwidth.
         compile: proof of compilation; `not_asked` where the arm does not compile.
@@ -109,6 +112,8 @@ class Evidence(Record):
     output_digest: str | None = None
     output_logits: tuple[tuple[float, ...], ...] | None = None
     logit_tolerance: float | None = None
+    window_s: tuple[float, float] | None = None
+    log_end: int | None = None
     floor_ms: float | None = None
     compile: CompileEvidence | None = None
     extra: dict[str, JsonValue] = Field(default_factory=dict)
@@ -177,6 +182,77 @@ class Failure(Record):
         return f"{head} (at {name}:{self.frame.line} in {self.frame.function})"
 
 
+class GpuState(StrEnum):
+    """Whether something else disturbed a measurement on a GPU; `unknown` is never taken as no."""
+
+    CLEAN = "clean"
+    CONTAMINATED = "contaminated"
+    UNKNOWN = "unknown"
+
+
+class Energy(Record):
+    """Energy that the whole GPU took, from its own counter; nothing idle is taken off.
+
+    Attributes:
+        joules_per_token: None with its `reason`.
+        joules: during `window_s` seconds.
+        scope: "iteration" for this one; "iterations" where one alone is too short for the counter
+            and all of its invocation were taken together.
+        sampled_joules: the same from sampled power, to compare.
+        reason: why there is no figure; None where there is one.
+    """
+
+    joules_per_token: float | None = None
+    joules: float | None = None
+    window_s: float | None = None
+    scope: Literal["iteration", "iterations"] | None = None
+    sampled_joules: float | None = None
+    reason: str | None = None
+
+
+class GpuRecord(Record):
+    """What was seen of the GPU around one iteration; None is what could not be seen.
+
+    Attributes:
+        state: whether the measurement was disturbed; `reason` says by what, or why it is unknown.
+        memory_mib: all of it.
+        power_limit_w: enforced while measuring.
+        sm_mhz, memory_mhz: lowest and highest clock while measuring.
+        temperature_c: highest while measuring.
+        events: why the clocks were not higher, by name, seen while measuring.
+        power_capped: share of samples in which the power limit held the clocks down.
+        copy_gbps: best rate of a copy from its memory to its memory, bytes read and written, as
+            measured in this run; None where it was not.
+        unknown: what the driver did not tell, and why.
+    """
+
+    state: GpuState
+    reason: str | None = None
+    uuid: str | None = None
+    name: str | None = None
+    sm: str | None = None
+    memory_mib: int | None = None
+    driver: str | None = None
+    cuda: str | None = None
+    vbios: str | None = None
+    pcie: str | None = None
+    ecc: bool | None = None
+    mig: bool | None = None
+    persistence: bool | None = None
+    power_limit_w: float | None = None
+    power_default_w: float | None = None
+    power_w: float | None = None
+    sm_mhz: tuple[int, int] | None = None
+    sm_max_mhz: int | None = None
+    memory_mhz: tuple[int, int] | None = None
+    temperature_c: int | None = None
+    events: tuple[str, ...] = ()
+    power_capped: float | None = None
+    copy_gbps: float | None = None
+    energy: Energy = Energy(reason="not_measured")
+    unknown: dict[str, str] = Field(default_factory=dict)
+
+
 class Row(Record):
     """One planned iteration and what became of it: one line of `rows.jsonl`.
 
@@ -187,6 +263,8 @@ class Row(Record):
         values: metric name to value in that metric's unit (see `reprokit.metrics`).
         cold: the first iteration of a process without warm-up: kept, never pooled.
         labels: facts that a reader must know beside the number (`synthetic_weights`, ...).
+        gpu: what was seen of the GPU meanwhile; None where none was asked for (a claim about a
+            CPU), or nothing was started.
     """
 
     id: str
@@ -202,6 +280,46 @@ class Row(Record):
     labels: tuple[str, ...] = ()
     evidence: Evidence = Evidence()
     failure: Failure | None = None
+    gpu: GpuRecord | None = None
+
+
+class PhaseSample(Record):
+    """One iteration of a phase probe; times in ms.
+
+    Attributes:
+        prefill_ms: from the start of the iteration to its first token.
+        decode_ms: the `decode_steps` steps after it.
+        cold: it also compiles or loads, so it is not used.
+    """
+
+    prefill_ms: float
+    decode_ms: float
+    decode_steps: int
+    cold: bool = False
+
+
+class Phases(Record):
+    """What one phase probe found; `problem` says why there is less than was asked for."""
+
+    samples: tuple[PhaseSample, ...] = ()
+    method: str = ""
+    problem: str | None = None
+
+
+class PhaseProbe(Record):
+    """A launch beside the planned ones that splits the phases; it is never counted.
+
+    Attributes:
+        id: of its directory, `<point>__<cell>__<arm>`.
+        skipped: why no process was started for it.
+    """
+
+    id: str
+    point: str
+    cell: str
+    arm: Arm
+    phases: Phases = Phases()
+    skipped: str | None = None
 
 
 class Estimate(Record):

@@ -10,7 +10,8 @@ What decides a row's status, in this order:
 6. a sample is missing: how the process ended (`timeout`, `killed`, `oom`, `crash`), and
    `fall_through` for a process that exited well without it;
 7. a sample is there: its own status, lowered by the gates of `run/proof.py`, and at last by those
-   of `run/agreement.py`, which compare rows with each other. Samples that were
+   of `run/agreement.py`, which compare rows with each other, and of `run/watched.py`, which look at
+   what the GPU did meanwhile. Samples that were
    reported before a process ended badly keep their status and the label `died_later`, because the
    missing ones bear the failure. When none is missing all of them bear it: a claim cannot rest on
    a process that died.
@@ -47,6 +48,7 @@ from reprokit.run.invocation import (
 )
 from reprokit.run.logs import spoiled
 from reprokit.run.proof import DEVICE_UNREPORTED, impossible_time, lowered, merged
+from reprokit.run.watched import with_gpu
 from reprokit.stack import ReadyPoint
 
 DIED_LATER = "died_later"
@@ -128,7 +130,8 @@ def _rows(
     if spoilt is not None:
         return _without_samples(plan, planned, spoilt, None)
     made = _read(plan, planned, point, adapter, run, found)
-    return [made.row(iteration, spec.unsupported) for iteration in range(plan.setup.samples)]
+    rows = [made.row(iteration, spec.unsupported) for iteration in range(plan.setup.samples)]
+    return with_gpu(rows, plan, run, spec.launch)
 
 
 def _unfinished(spec: InvocationSpec | None, found: Exit | None) -> Finding:

@@ -125,6 +125,23 @@ class Probe(Record):
         return version if isinstance(version, str) else None
 
 
+class Overlay(Record):
+    """Packages put before those of an existing interpreter, for one value of a package axis.
+
+    Attributes:
+        folder: absolute path; first in PYTHONPATH of every process of the point.
+        lock_sha256: digest of the lock that it was installed from.
+        distributions: name to version of all that it holds.
+        imported: module to the file that an import loaded from it, relative to `folder`: seen from
+            inside, in a process started as a benchmark is.
+    """
+
+    folder: str
+    lock_sha256: str
+    distributions: dict[str, str]
+    imported: dict[str, str]
+
+
 class ReadyPoint(Record):
     """A stack point after `prepare`: measured facts, or why there is nothing to measure on.
 
@@ -136,6 +153,7 @@ class ReadyPoint(Record):
         relocked: True when a committed lock was put aside by `--relock`.
         tree: Git tree hash of the checkout; for a built-in benchmark a digest of its files.
         unmet: what the claim asks for and an existing interpreter has in another version.
+        overlay: what is put before the packages of an existing interpreter; None for nothing.
         notes: sentences that the report must not hide.
     """
 
@@ -156,6 +174,7 @@ class ReadyPoint(Record):
     probe: Probe | None = None
     assets: dict[str, str] = Field(default_factory=dict)
     unmet: tuple[str, ...] = ()
+    overlay: Overlay | None = None
     notes: tuple[str, ...] = ()
 
 

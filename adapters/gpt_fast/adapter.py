@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from adapters.gpt_fast.checkpoints import (
+    TWO_WEIGHTS,
+    asset_steps,
+    checkpoint_faults,
+    checkpoint_file,
+)
 from adapters.gpt_fast.generate_source import SCRIPT, GenerateSource, read_generate_source
+from adapters.gpt_fast.launched import LAUNCHED, read_launched
 from adapters.gpt_fast.options import OPTIONS_KEY, Options, check_options, count_complaint
 from adapters.gpt_fast.samples import Asked, read_samples
 from reprokit.adapter import (
@@ -22,22 +28,19 @@ from reprokit.adapter import (
     Setup,
 )
 from reprokit.errors import UsageError
-from reprokit.records import Scalar
+from reprokit.records import Phases, Scalar
 
 EAGER, COMPILED = "eager", "compiled"
-CHECKPOINT_ASSET = "checkpoint"
 PROFILE = "profile"
 """The script adds ".json" to it itself."""
 
-_SYNTHETIC_SCRIPT = Path(__file__).with_name("synthetic.py")
+_LAUNCH = Path(__file__).with_name("launch.py")
+_STAND_INS = Path(__file__).with_name("stand_ins")
+_HARNESS = Path(__file__).resolve().parents[2] / "internal_harness"
 _BATCH_AXIS = "batch"
 _NO_MODEL = {
     "message": "gpt_fast needs a model",
     "hint": "Give the claim a `model:` with the id of a configuration that model.py knows.",
-}
-_TWO_WEIGHTS = {
-    "message": "gpt_fast: synthetic weights and the option 'checkpoint' exclude each other",
-    "hint": "Leave the option out, or set model.weights to hub.",
 }
 
 
@@ -45,7 +48,8 @@ class GptFast:
     """Runs a commit's own `generate.py`, unmodified, in the point's environment.
 
     In the compiled arm one sample more than asked for is run, under the script's own profiler: it
-    proves what executed and is never a row.
+    proves what executed and is never a row. The script runs inside of `launch.py`, which looks at
+    the machine only when it has ended.
     """
 
     name = "gpt_fast"
@@ -73,7 +77,7 @@ class GptFast:
         if model is None:
             return Misfit(path=("model",), **_NO_MODEL)
         if model.weights == "synthetic" and options["checkpoint"] is not None:
-            return Misfit(path=("adapter", OPTIONS_KEY, "checkpoint"), **_TWO_WEIGHTS)
+            return Misfit(path=("adapter", OPTIONS_KEY, "checkpoint"), **TWO_WEIGHTS)
         return None
 
     def builtin_source(self) -> Path | None:
@@ -81,55 +85,32 @@ class GptFast:
         return None
 
     def assets(self, setup: Setup, point: PointContext) -> tuple[AssetStep, ...]:
-        """Name the synthetic checkpoint, where the weights are synthetic."""
-        model, options = _model(setup), Options.model_validate(setup.options)
-        if model.weights != "synthetic":
-            return ()
-        if options.checkpoint is not None:
-            raise UsageError(_TWO_WEIGHTS["message"], hint=_TWO_WEIGHTS["hint"])
-        _safe_parts(model.id)
-        key: dict[str, JsonValue] = {
-            "model": model.id,
-            "model.py": _digest(Path(point.source) / "model.py"),
-            "tokenizer.py": _digest(Path(point.source) / "tokenizer.py"),
-            "script": _digest(_SYNTHETIC_SCRIPT),
-            "prompt": options.prompt,
-            "seed": setup.seed,
-        }
-        command = Command(
-            argv=(
-                point.python, "-s", str(_SYNTHETIC_SCRIPT),
-                f"--model={model.id}", f"--prompt={options.prompt}", f"--seed={setup.seed}",
-            ),
-            cwd=point.source,
-        )  # fmt: skip
-        title = f"random weights and a tokenizer for {model.id}"
-        return (AssetStep(name=CHECKPOINT_ASSET, key=key, command=command, title=title),)
+        """Name what makes the checkpoint: random weights, or a download and its conversion."""
+        return asset_steps(setup, point, _model(setup))
+
+    def dispensable(self, setup: Setup) -> Mapping[str, str]:
+        """Name what only real weights need, and what synthetic ones have a stand-in for."""
+        if _model(setup).weights != "synthetic":
+            return {}
+        read = "the synthetic tokenizer is read by a stand-in"
+        unused = "only the conversion of real weights needs it"
+        return {
+            "sentencepiece": read, "tiktoken": read, "safetensors": unused, "blobfile": unused,
+            "huggingface-hub": unused,
+        }  # fmt: skip
 
     def command(self, setup: Setup, point: PointContext, invocation: Invocation) -> Command:
         """Say how to launch one `generate.py`, with only those options that the commit knows."""
-        source = read_generate_source(Path(point.source))
-        asked = _asked(setup, invocation)
-        wanted = {
-            "prompt": asked.options.prompt,
-            "num_samples": asked.printed,
-            "max_new_tokens": asked.options.max_new_tokens,
-            "batch_size": asked.batch_size,
-            "top_k": asked.options.top_k,
-            "temperature": asked.options.temperature,
-            "checkpoint_path": _checkpoint(setup, point),
-            "device": setup.device,
-        }
-        if asked.compiled:
-            wanted["profile"] = str(Path(invocation.directory) / PROFILE)
-        argv = [point.python, "-s", SCRIPT]
-        argv += [f"--{name}={value}" for name, value in wanted.items() if name in source.options]
-        argv += [f"--{flag}" for flag in asked.flags() if flag in source.options]
-        return Command(
-            argv=tuple(argv),
-            cwd=point.source,
-            unsupported=_unsupported(setup, point, asked, source),
-        )
+        return _launch(setup, point, invocation, phases=False)
+
+    def phase_command(self, setup: Setup, point: PointContext, invocation: Invocation) -> Command:
+        """Say how to launch one `generate.py` whose prefill and decode are timed apart."""
+        return _launch(setup, point, invocation, phases=True)
+
+    def read_phases(self, setup: Setup, point: PointContext, invocation: Invocation) -> Phases:
+        """Read the timed phases."""
+        del setup, point
+        return read_launched(Path(invocation.directory) / LAUNCHED).phases
 
     def read(self, setup: Setup, point: PointContext, invocation: Invocation) -> Reading:
         """Read the log and, in the compiled arm, the trace of the profiled sample."""
@@ -139,7 +120,42 @@ class GptFast:
             source=read_generate_source(Path(point.source)),
             stdout=directory / "stdout.log",
             trace=directory / f"{PROFILE}.json",
+            launched=read_launched(directory / LAUNCHED),
         )
+
+
+def _launch(setup: Setup, point: PointContext, invocation: Invocation, *, phases: bool) -> Command:
+    source = read_generate_source(Path(point.source))
+    asked = _asked(setup, invocation)
+    directory = Path(invocation.directory)
+    checkpoint = checkpoint_file(setup, point, _model(setup))
+    wanted = {
+        "prompt": asked.options.prompt,
+        "num_samples": asked.samples if phases else asked.printed,
+        "max_new_tokens": asked.options.max_new_tokens,
+        "batch_size": asked.batch_size,
+        "top_k": asked.options.top_k,
+        "temperature": asked.options.temperature,
+        "checkpoint_path": checkpoint,
+        "device": setup.device,
+    }
+    if asked.compiled and not phases:
+        wanted["profile"] = str(directory / PROFILE)
+    argv = [
+        point.python, "-s", str(_LAUNCH), f"--report={directory / LAUNCHED}",
+        f"--harness={_HARNESS}", f"--weights={checkpoint}", f"--device={setup.device}",
+        f"--steps={asked.options.max_new_tokens}",
+    ]  # fmt: skip
+    argv += [f"--stand-ins={_STAND_INS}"] if asked.synthetic else []
+    argv += ["--phases"] if phases else []
+    argv.append(SCRIPT)
+    argv += [f"--{name}={value}" for name, value in wanted.items() if name in source.options]
+    argv += [f"--{flag}" for flag in asked.flags() if flag in source.options]
+    return Command(
+        argv=tuple(argv),
+        cwd=point.source,
+        unsupported=_unsupported(setup, point, asked, source),
+    )
 
 
 def _model(setup: Setup) -> Model:
@@ -149,7 +165,7 @@ def _model(setup: Setup) -> Model:
 
 
 def _asked(setup: Setup, invocation: Invocation) -> Asked:
-    options = Options.model_validate(setup.options)
+    model, options = _model(setup), Options.model_validate(setup.options)
     batch = invocation.cell.get(_BATCH_AXIS, options.batch_size)
     if fault := count_complaint(batch, 1):
         raise UsageError(f"gpt_fast: batch {fault}")
@@ -159,23 +175,16 @@ def _asked(setup: Setup, invocation: Invocation) -> Asked:
         samples=setup.samples,
         compiled=setup.arms[invocation.arm] == COMPILED,
         device=setup.device,
-        synthetic=_model(setup).weights == "synthetic",
+        weights=model.weights,
+        origin=_origin(model, options),
     )
 
 
-def _checkpoint(setup: Setup, point: PointContext) -> str:
-    model, options = _model(setup), Options.model_validate(setup.options)
-    below = Path(*_safe_parts(model.id)) / "model.pth"
-    if model.weights == "synthetic":
-        return str(Path(point.assets[CHECKPOINT_ASSET]) / "checkpoints" / below)
-    return options.checkpoint or str(Path("checkpoints") / below)
-
-
-def _safe_parts(model_id: str) -> list[str]:
-    parts = model_id.split("/")
-    if any(part in {"", ".", ".."} or "\\" in part or "\0" in part for part in parts):
-        raise UsageError(f"gpt_fast: {model_id!r} is no model id", hint="Write `owner/name`.")
-    return parts
+def _origin(model: Model, options: Options) -> dict[str, JsonValue]:
+    """Name the commit that weights from a hub were converted from; nothing of a user's own file."""
+    if model.weights != "hub" or options.checkpoint is not None:
+        return {}
+    return {"weights": {"repo": model.id, "revision": model.revision}}
 
 
 def _unsupported(
@@ -198,28 +207,5 @@ def _unsupported(
         reasons.append(f"{at} has no --num_samples option")
     if source.precision is not None and model.dtype != source.precision:
         reasons.append(f"{at} always runs in {source.precision}, and {model.dtype} is asked for")
-    if model.weights == "synthetic":
-        reasons += _misread(_checkpoint(setup, point))
-    elif asked.options.checkpoint is None:
-        reasons.append(
-            f"weights {model.weights!r} are not downloaded by this version of reprokit: set "
-            "model.weights=synthetic, or the adapter option `checkpoint` to a converted model.pth"
-        )
+    reasons += checkpoint_faults(setup, point, model)
     return "; ".join(reasons) or None
-
-
-def _misread(checkpoint: str) -> list[str]:
-    """Find words in a path that the script takes for the format of the weights inside."""
-    return [
-        f"the path {checkpoint} holds {word!r}, which {SCRIPT} takes for quantized weights"
-        for word in ("int8", "int4")
-        if word in checkpoint
-    ]
-
-
-def _digest(path: Path) -> str | None:
-    """SHA-256 of a file, None where the commit has no such file."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None

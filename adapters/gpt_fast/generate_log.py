@@ -48,6 +48,7 @@ class Block:
     Attributes:
         bandwidth: GB/s, after the script's own rule.
         tflops: TF/s, where the commit prints it.
+        end: bytes of the log up to the end of the sample's two lines.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Block:
     tokps: float
     bandwidth: float
     tflops: float | None = None
+    end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,11 @@ class _Reader:
         self._pending: re.Match[str] | None = None
         self._in_tail = False
         self._problem: str | None = None
+        self._at = 0
 
     def read(self, stream: BinaryIO) -> GenerateLog:
         whole = True
-        for line, whole in _lines(stream):
+        for line, whole, self._at in _lines(stream):
             if whole:
                 self._take(line)
             if self._problem is not None:
@@ -131,7 +134,8 @@ class _Reader:
                 "was due: the generated text may look like a result, so none is believed"
             )
         else:
-            self._blocks.append(Block(number, float(start[2]), float(start[3]), float(match[1])))
+            figures = (float(start[2]), float(start[3]), float(match[1]))
+            self._blocks.append(Block(number, *figures, end=self._at))
             self._in_tail, self._tail = False, {}
 
     def _take_flops(self, line: str) -> None:
@@ -148,20 +152,21 @@ def _note(
             facts[name] = match[1]
 
 
-def _lines(stream: BinaryIO) -> Iterator[tuple[str, bool]]:
-    """Yield each line without its end, and whether it was whole.
+def _lines(stream: BinaryIO) -> Iterator[tuple[str, bool, int]]:
+    """Yield each line without its end, whether it was whole, and the bytes up to its end.
 
     Lines end at newlines only: decoded text may hold any other control character. A line longer
     than `LONGEST_LINE` comes as an empty one, for none that matters is that long.
     """
-    skipping = False
+    skipping, at = False, 0
     while chunk := stream.readline(LONGEST_LINE):
+        at += len(chunk)
         ended = chunk.endswith(b"\n")
         if not ended and len(chunk) == LONGEST_LINE:
             skipping = True
             continue
         text = "" if skipping else chunk.removesuffix(b"\n").decode(errors="replace")
         skipping = False
-        yield text, ended
+        yield text, ended, at
     if skipping:
-        yield "", False
+        yield "", False, at

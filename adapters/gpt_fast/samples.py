@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from adapters.gpt_fast.chrome_trace import decide, read_trace
 from adapters.gpt_fast.generate_log import Block, GenerateLog, read_log
 from adapters.gpt_fast.generate_source import GenerateSource
+from adapters.gpt_fast.launched import Launched
 from adapters.gpt_fast.options import Options
 from reprokit.adapter import Reading, Sample
 from reprokit.records import CompileDecision, CompileEvidence, Evidence
@@ -31,14 +32,25 @@ and count one sequence whatever the batch."""
 
 @dataclass(frozen=True)
 class Asked:
-    """What one invocation was asked for."""
+    """What one invocation was asked for.
+
+    Attributes:
+        weights: "synthetic" or "hub".
+        origin: repository and commit of weights from a hub.
+    """
 
     options: Options
     batch_size: int
     samples: int
     compiled: bool
     device: str
-    synthetic: bool
+    weights: str
+    origin: Mapping[str, JsonValue]
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the weights are random."""
+        return self.weights == "synthetic"
 
     @property
     def printed(self) -> int:
@@ -51,14 +63,19 @@ class Asked:
             return ()
         return ("compile", "compile_prefill") if self.options.compile_prefill else ("compile",)
 
-    def labels(self) -> tuple[str, ...]:
+    def labels(self, launched: Launched) -> tuple[str, ...]:
         """Facts that a reader must know beside the number."""
+        told: tuple[str, ...] = ("includes_prefill",)
         if self.synthetic:
-            return ("includes_prefill", "synthetic_weights", "synthetic_tokenizer")
-        return ("includes_prefill", "local_checkpoint")
+            told += ("synthetic_weights", "synthetic_tokenizer")
+        elif self.options.checkpoint is not None:
+            told += ("local_checkpoint",)
+        return (*told, "stand_in_tokenizer") if launched.stand_ins else told
 
 
-def read_samples(asked: Asked, *, source: GenerateSource, stdout: Path, trace: Path) -> Reading:
+def read_samples(
+    asked: Asked, *, source: GenerateSource, stdout: Path, trace: Path, launched: Launched
+) -> Reading:
     """Read what one `generate.py` left behind; never raises for what it wrote."""
     log = read_log(stdout, asked=asked.printed)
     contradiction = _inconsistency(asked, log)
@@ -67,13 +84,14 @@ def read_samples(asked: Asked, *, source: GenerateSource, stdout: Path, trace: P
     evidence = Evidence(
         device=_device(log),
         tokens_asked=asked.options.max_new_tokens,
+        floor_ms=launched.floor_ms,
         compile=_compile_evidence(asked, log, source, trace),
-        extra=_extra(asked, log, source),
+        extra=_extra(asked, log, source, launched),
     )
     return Reading(
         samples=tuple(_sample(asked, block, tokens) for block in believed[: asked.samples]),
         evidence=evidence,
-        labels=asked.labels(),
+        labels=asked.labels(launched),
         problem=contradiction or log.problem or _missing(asked, log),
     )
 
@@ -85,7 +103,9 @@ def _sample(asked: Asked, block: Block, tokens: int | None) -> Sample:
         # Without --compile the script has no warm-up: its first sample also loads and builds.
         cold=not asked.compiled and block.number == 1,
         evidence=Evidence(
-            tokens=tokens, extra={} if block.tflops is None else {"tflops": block.tflops}
+            tokens=tokens,
+            log_end=block.end,
+            extra={} if block.tflops is None else {"tflops": block.tflops},
         ),
     )
 
@@ -146,7 +166,9 @@ def _compile_evidence(
     return found.model_copy(update={"facts": {**found.facts, **facts}})
 
 
-def _extra(asked: Asked, log: GenerateLog, source: GenerateSource) -> dict[str, JsonValue]:
+def _extra(
+    asked: Asked, log: GenerateLog, source: GenerateSource, launched: Launched
+) -> dict[str, JsonValue]:
     rule = source.token_rule
     meaning = TOKEN_RULES.get(rule or "", "not known to this adapter")
     extra: dict[str, JsonValue] = {
@@ -155,6 +177,9 @@ def _extra(asked: Asked, log: GenerateLog, source: GenerateSource) -> dict[str, 
         "always_compiled": list(source.always_compiled),
         "batch_size": asked.batch_size,
         "printed": {**log.head, **log.tail},
+        "floor": launched.floor,
+        "stand_ins": list(launched.stand_ins),
+        **asked.origin,
     }
     if asked.compiled and len(log.blocks) == asked.printed:
         last = log.blocks[-1]

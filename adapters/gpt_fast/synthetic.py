@@ -1,13 +1,18 @@
 """Builds a checkpoint with random weights and a tokenizer for gpt-fast, without any download.
 
 Standalone: launched by path with the point's Python, the checkout as working directory and the
-folder to fill in REPROKIT_ASSET_DIR. The shapes come from the checkout's own model.py. Where that
-knows no such configuration, an empty checkpoint is left with a note, so that the unmodified
-generate.py fails in its own code and its own words reach the verdict.
+folder to fill in REPROKIT_ASSET_DIR; in two steps, so that commits whose models have equal shapes
+share one checkpoint.
+
+`shapes` asks the checkout's own model.py for the shapes of its parameters (shapes.json).
+`checkpoint` makes the files that generate.py reads. Where model.py knows no such configuration, an
+empty checkpoint is left, so that the unmodified generate.py fails in its own code and its own words
+reach the verdict.
 
 Weights are uniform with standard deviation 0.02 (norms are 1), drawn from torch's Mersenne Twister
 as integers: the same bits in every release and on every processor, which `normal_` does not
-promise. The tokenizer knows each word of the prompt as one token, like the real ones know common
+promise. They are written one tensor at a time: the largest of them is all that must fit into the
+memory. The tokenizer knows each word of the prompt as one token, like the real ones know common
 words, and has a harmless text for every id of the vocabulary.
 """
 
@@ -21,23 +26,35 @@ if __name__ == "__main__":
 
 import argparse
 import base64
+import ctypes
+import hashlib
 import importlib
+import io
 import json
 import os
+import pickle
 import re
+import shutil
 import struct
-import tempfile
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
+Shape = tuple[int, ...]
+
+SHAPES, NOTE = "shapes.json", "synthetic.json"
 STD = 0.02
 DEFAULT_VOCABULARY = 32_000
 _STEPS = 1 << 24
 _AT_ONCE = 1 << 22
+_BYTES = 2
+_SPARE = 256 << 20
+"""Bytes that stay free on the disk."""
 _TIKTOKEN_SPECIAL = 256
 """Tokens that gpt-fast's tiktoken wrapper adds above those of the file."""
 
@@ -107,98 +124,181 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def shapes_of(name: str) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Ask the checkout's model.py for the shapes of its parameters and its vocabulary size."""
-    import torch  # noqa: PLC0415
+def shapes_of(name: str) -> dict[str, Any]:
+    """Ask the checkout's model.py for the shapes of its parameters and its vocabulary size.
 
-    sys.path.insert(0, str(Path.cwd()))
-    transformer = importlib.import_module("model").Transformer
-    with torch.device("meta"):
-        model = transformer.from_name(name)
-    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    return shapes, int(model.config.vocab_size)
-
-
-def write_weights(path: Path, shapes: dict[str, tuple[int, ...]], seed: int) -> int:
-    """Write random bfloat16 weights in torch's own format; return the number of parameters.
-
-    Tensors lie in files until they are saved, so that a model larger than the memory can be made.
+    `shapes` is None where it does not know the configuration; `note` has its words then.
     """
     import torch  # noqa: PLC0415
 
-    generator = torch.Generator().manual_seed(seed)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        weights = {}
-        for index, (key, shape) in enumerate(sorted(shapes.items())):
-            file, size = Path(scratch) / str(index), _product(shape)
-            flat = torch.from_file(str(file), shared=True, size=size, dtype=torch.bfloat16)
-            _fill(flat, generator, constant=len(shape) < 2)
-            weights[key] = flat.view(shape)
-        torch.save(weights, path)
-    return sum(_product(shape) for shape in shapes.values())
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        transformer = importlib.import_module("model").Transformer
+        with torch.device("meta"):
+            model = transformer.from_name(name)
+        shapes = {key: list(value.shape) for key, value in model.state_dict().items()}
+        vocabulary = int(model.config.vocab_size)
+    except _REFUSALS as error:
+        note = f"model.py gives no shapes for {name}: {type(error).__name__}: {error}"
+        return {"shapes": None, "vocabulary": DEFAULT_VOCABULARY, "note": note}
+    return {"shapes": shapes, "vocabulary": vocabulary, "note": None}
 
 
-def _fill(flat: torch.Tensor, generator: torch.Generator, *, constant: bool) -> None:
-    """Fill a flat tensor with ones, or with uniform numbers of mean 0 and deviation STD."""
+class _Storage:
+    """Stands in the pickle for the bytes of one tensor, which the archive holds beside it."""
+
+    def __init__(self, key: str, size: int) -> None:
+        self.key, self.size = key, size
+
+
+class _Tensor:
+    """Unpickles as a tensor over a storage, though none was ever in memory whole."""
+
+    def __init__(self, key: str, shape: Shape) -> None:
+        self.storage, self.shape = _Storage(key, product(shape)), shape
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import torch  # noqa: PLC0415
+
+        strides = [product(self.shape[at + 1 :]) for at in range(len(self.shape))]
+        facts: tuple[object, ...] = (
+            self.storage,
+            0,
+            self.shape,
+            tuple(strides),
+            False,
+            OrderedDict(),
+        )
+        return torch._utils._rebuild_tensor_v2, facts  # noqa: SLF001
+
+
+class _Pickler(pickle.Pickler):
+    def persistent_id(self, found: object) -> object:
+        """Name a storage as torch does."""
+        import torch  # noqa: PLC0415
+
+        if isinstance(found, _Storage):
+            return ("storage", torch.BFloat16Storage, found.key, "cpu", found.size)
+        return None
+
+
+def write_weights(path: Path, shapes: dict[str, Shape], seed: int) -> int:
+    """Write random bfloat16 weights in torch's own format; return the number of parameters.
+
+    What `torch.save` writes of a dict of these tensors, through the same writer of torch.
+    """
     import torch  # noqa: PLC0415
 
-    if constant:
+    torch.set_num_threads(1)  # the threads below share the work
+    names = sorted(shapes)
+    index, tensors = (
+        io.BytesIO(),
+        {name: _Tensor(str(at), shapes[name]) for at, name in enumerate(names)},
+    )
+    _Pickler(index, protocol=2).dump(tensors)
+    archive = torch._C.PyTorchFileWriter(str(path))  # noqa: SLF001
+    archive.write_record("data.pkl", index.getvalue(), len(index.getvalue()))
+    archive.write_record("byteorder", sys.byteorder.encode(), len(sys.byteorder))
+    with ThreadPoolExecutor(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    ) as pool:
+        for at, name in enumerate(names):
+            content = _content(name, shapes[name], seed, pool)
+            archive.write_record(f"data/{at}", content, len(content))
+    archive.write_end_of_file()
+    return sum(map(product, shapes.values()))
+
+
+def _content(name: str, shape: Shape, seed: int, pool: ThreadPoolExecutor) -> bytes:
+    """Return the bytes of a tensor: ones where it has one dimension, else uniform numbers."""
+    import torch  # noqa: PLC0415
+
+    flat = torch.empty(product(shape), dtype=torch.bfloat16)
+    if len(shape) < 2:
         flat.fill_(1.0)
-        return
-    scale = STD * 12**0.5 / _STEPS
-    for part in flat.split(_AT_ONCE):
-        drawn = torch.empty(part.numel(), dtype=torch.int32)
-        drawn.random_(0, _STEPS, generator=generator)
-        part.copy_((drawn - _STEPS // 2).to(torch.float32) * scale)
+    else:
+        seeds = (_seed(seed, name, part) for part in range(len(flat)))
+        list(pool.map(_fill, flat.split(_AT_ONCE), seeds))
+    return ctypes.string_at(flat.data_ptr(), len(flat) * _BYTES)
 
 
-def _product(shape: Iterable[int]) -> int:
+def _seed(seed: int, name: str, part: int) -> int:
+    """Give every part of every tensor its own seed, so that threads cannot change the numbers."""
+    text = f"{seed} {name} {part}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
+
+
+def _fill(flat: torch.Tensor, seed: int) -> None:
+    """Fill a flat tensor with uniform numbers of mean 0 and deviation STD."""
+    import torch  # noqa: PLC0415
+
+    drawn = torch.empty(flat.numel(), dtype=torch.int32)
+    drawn.random_(0, _STEPS, generator=torch.Generator().manual_seed(seed))
+    flat.copy_((drawn - _STEPS // 2).to(torch.float32) * (STD * 12**0.5 / _STEPS))
+
+
+def product(shape: Iterable[int]) -> int:
+    """Number of elements of a shape."""
     result = 1
     for length in shape:
         result *= length
     return result
 
 
-def build(model: str, prompt: str, seed: int, target: Path) -> dict[str, object]:
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse to begin what the disk cannot hold."""
+    free = shutil.disk_usage(folder).free
+    if free < needed + _SPARE:
+        raise SystemExit(
+            f"the disk of {folder} is too full: {(needed + _SPARE) / 1e9:.1f} GB are needed and "
+            f"{free / 1e9:.1f} GB are free; free some, or set REPROKIT_CACHE to another folder"
+        )
+
+
+def build(model: str, tokenizer: str, prompt: str, seed: int, target: Path) -> dict[str, object]:
     """Fill `target` with checkpoints/<model>/{model.pth, tokenizer.model}; return what was done."""
-    folder = target / "checkpoints" / model
+    found = json.loads((_asset("shapes") / SHAPES).read_text(encoding="utf-8"))
+    shapes = {name: tuple(shape) for name, shape in (found["shapes"] or {}).items()}
+    folder, parameters = target / "checkpoints" / model, 0
     folder.mkdir(parents=True)
-    note, parameters = None, 0
-    try:
-        shapes, vocabulary = shapes_of(folder.name)
-    except _REFUSALS as error:
-        note = f"model.py gives no shapes for {model}: {type(error).__name__}: {error}"
-        vocabulary = DEFAULT_VOCABULARY
+    if found["shapes"] is None:
         (folder / "model.pth").touch()
     else:
+        check_space(target, _BYTES * sum(map(product, shapes.values())))
         parameters = write_weights(folder / "model.pth", shapes, seed)
-    kind = "sentencepiece"
-    # The rule of gpt-fast's tokenizer.py; commits without that file know SentencePiece only.
-    if "llama-3" in model.lower() and Path("tokenizer.py").is_file():
-        kind = "tiktoken"
-        content = b"".join(tiktoken_ranks(vocabulary, prompt))
-    else:
-        content = sentencepiece_model(vocabulary, prompt)
-    (folder / "tokenizer.model").write_bytes(content)
+    made = tiktoken_ranks if tokenizer == "tiktoken" else sentencepiece_model
+    content = made(found["vocabulary"], prompt)
+    (folder / "tokenizer.model").write_bytes(
+        content if isinstance(content, bytes) else b"".join(content)
+    )
     return {
-        "model": model, "seed": seed, "parameters": parameters, "vocabulary": vocabulary,
-        "dtype": "bfloat16", "std": STD, "tokenizer": kind, "note": note,
+        "model": model, "seed": seed, "parameters": parameters, "vocabulary": found["vocabulary"],
+        "dtype": "bfloat16", "std": STD, "tokenizer": tokenizer, "note": found["note"],
     }  # fmt: skip
 
 
+def _asset(step: str) -> Path:
+    return Path(json.loads(os.environ["REPROKIT_ASSETS"])[step])
+
+
 def main() -> None:
-    """Build what the command line asks for and leave a description beside it."""
+    """Do the step that the command line names."""
     sys.dont_write_bytecode = True
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("step", choices=["shapes", "checkpoint"])
     parser.add_argument("--model", required=True)
-    parser.add_argument("--prompt", required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    arguments = parser.parse_args()
+    parser.add_argument("--tokenizer", choices=["sentencepiece", "tiktoken"])
+    parser.add_argument("--prompt")
+    parser.add_argument("--seed", type=int)
+    asked = parser.parse_args()
     target = Path(os.environ["REPROKIT_ASSET_DIR"])
-    done = build(arguments.model, arguments.prompt, arguments.seed, target)
+    if asked.step == "shapes":
+        name, done = SHAPES, shapes_of(asked.model.rpartition("/")[2])
+    else:
+        name = NOTE
+        done = build(asked.model, asked.tokenizer, asked.prompt, asked.seed, target)
     text = json.dumps(done, indent=2, sort_keys=True)
-    (target / "synthetic.json").write_text(text + "\n", encoding="utf-8")
-    sys.stdout.write(text + "\n")
+    (target / name).write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ class IterationRecord(_Line):
     device_ms: _Number | None
     ttft_ms: _Number | None
     check_ms: _Number | None = None
+    window_s: tuple[_Number, _Number] | None = None
     device: str
     finite: bool
     tokens_made: Annotated[int, Field(ge=0)]

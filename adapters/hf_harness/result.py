@@ -107,6 +107,7 @@ def _sample(record: IterationRecord, spec: Mapping[str, JsonValue], *, cold: boo
         reason=_complaint(record),
         evidence=Evidence(
             device=record.device,
+            window_s=record.window_s,
             tokens=record.tokens_made,
             tokens_asked=record.tokens_asked,
             output_tokens=record.output,

@@ -7,28 +7,27 @@ network.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 
 from pydantic import JsonValue
 
 from adapters.hf_harness.models import known_models
-from reprokit.adapter import AssetStep, Command, Model, PointContext, Setup
+from adapters.models.hub import fetch_step
+from reprokit.adapter import AssetStep, Model, PointContext, Setup
 
 WEIGHTS_ASSET = "weights"
 """Key of the folder in `PointContext.assets`; the harness's `weights_dir`."""
 
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json")
 
-_SCRIPT = Path(__file__).with_name("fetch_weights.py")
-_INHERITED = (
-    "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_ENDPOINT",
-    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
-    "http_proxy", "https_proxy", "all_proxy", "no_proxy",
-    "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
-)  # fmt: skip
+_IGNORED = ("*/*", "consolidated*")
+"""Other formats of the same weights lie in folders, or under this name."""
+
+_NEEDS = {
+    "config.json": "it is no transformers model",
+    "*.safetensors": "other formats can run code when they are read and are not fetched. Name a "
+    "commit that has them, or set model.weights=synthetic",
+}
 _BYTES_OF_A_WEIGHT = 2
 
 
@@ -40,29 +39,15 @@ def asset_steps(setup: Setup, point: PointContext) -> tuple[AssetStep, ...]:
     repository, revision = repository_of(model.id), model.revision
     if repository is None or revision is None:
         return ()
-    key: dict[str, JsonValue] = {
-        "repo": repository,
-        "revision": revision,
-        "patterns": list(PATTERNS),
-        "script": _script_digest(),
-    }
-    command = Command(
-        argv=(
-            point.python, "-s", str(_SCRIPT),
-            f"--repo={repository}", f"--revision={revision}",
-            *(f"--pattern={pattern}" for pattern in PATTERNS),
-        ),
-        cwd=point.source,
-        # Benchmarks are kept off the hub; this step is there to reach it.
-        env={"HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"},
-    )  # fmt: skip
-    step = AssetStep(
+    step = fetch_step(
+        point,
         name=WEIGHTS_ASSET,
-        key=key,
-        command=command,
+        repository=repository,
+        revision=revision,
+        patterns=PATTERNS,
+        ignored=_IGNORED,
+        needs=_NEEDS,
         about_bytes=_about_bytes(model),
-        title=f"weights of {repository} at {revision[:12]}",
-        inherits=_INHERITED,
     )
     return (step,)
 
@@ -123,8 +108,3 @@ def _about_bytes(model: Model) -> int | None:
     if entry is None or "quantized" in entry:
         return None
     return int(entry["parameters"]) * _BYTES_OF_A_WEIGHT
-
-
-@cache
-def _script_digest() -> str:
-    return hashlib.sha256(_SCRIPT.read_bytes()).hexdigest()

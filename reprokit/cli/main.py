@@ -21,6 +21,7 @@ _COMMANDS = {
     "report": ("reprokit.cli.stages", "report", "Write the report of a scored run."),
     "show": ("reprokit.cli.stages", "show", "Show the verdict of a run on the terminal."),
     "matrix": ("reprokit.cli.matrix", "matrix", "Write the claims of a published study."),
+    "doctor": ("reprokit.cli.doctor", "doctor", "Say what this machine can and cannot do."),
     "env": ("reprokit.cli.env", "env", "List, show and prune environments."),
     "schema": ("reprokit.cli.schema", "schema", "Print a JSON Schema."),
 }

@@ -88,8 +88,14 @@ plan_options = _apply(
         "host",
         metavar="host[:PYTHON]",
         callback=_host,
-        help="Measure on an existing interpreter, without uv and without a lock: the python3 of "
-        "the PATH, or PYTHON. The report says so.",
+        help="Measure on an existing interpreter, without a lock: the python3 of the PATH, or "
+        "PYTHON. Swept packages that it has in another version are put before its own. The report "
+        "says so.",
+    ),
+    click.option(
+        "--phase-probe",
+        is_flag=True,
+        help="Launch every arm once more with prefill and decode timed apart; never counted.",
     ),
     click.option("--seed", type=click.IntRange(min=0), help="Seed of the order of invocations."),
     click.option(
@@ -100,6 +106,14 @@ plan_options = _apply(
 )
 """What decides the plan."""
 
+find_links_option = click.option(
+    "--find-links",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Folder of wheels beside the configured indexes, for environments and overlays. "
+    "Repeatable.",
+)
 environment_options = _apply(
     click.option(
         "--relock", is_flag=True, help="Resolve anew instead of using the claim's committed lock."
@@ -113,6 +127,7 @@ environment_options = _apply(
     click.option(
         "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Parallel builds."
     ),
+    find_links_option,
 )
 """What decides how environments are made."""
 
@@ -141,6 +156,7 @@ class PlanOptions(TypedDict):
     device: str | None
     host: Path | None
     seed: int | None
+    phase_probe: bool
     allow_local_repos: bool
 
 
@@ -150,6 +166,7 @@ class RunOptions(PlanOptions):
     relock: bool
     torch_backend: str | None
     jobs: int
+    find_links: tuple[Path, ...]
     runs: Path
     quiet: bool
 
@@ -166,6 +183,7 @@ def request_of(claim_path: Path, given: PlanOptions) -> Request:
         seed=given["seed"],
         allow_local=given["allow_local_repos"],
         host=given["host"],
+        phase_probe=given["phase_probe"],
     )
 
 
@@ -173,11 +191,11 @@ def machine_of(given: RunOptions) -> Machine:
     """Describe this machine by its defaults and the options of a command.
 
     Raises:
-        UsageError: options about locks are given for an interpreter that has none.
+        UsageError: an option about locks is given for an interpreter that has none.
     """
-    if given["host"] is not None and (given["relock"] or given["torch_backend"]):
+    if given["host"] is not None and given["relock"]:
         raise UsageError(
-            "--relock and --torch-backend are about locked stacks, and --stack host has no lock",
+            "--relock is about locked stacks, and --stack host has no lock",
             hint="Leave out one or the other.",
         )
     return Machine.here(
@@ -185,4 +203,5 @@ def machine_of(given: RunOptions) -> Machine:
         relock=given["relock"],
         torch_backend=given["torch_backend"],
         jobs=given["jobs"],
+        find_links=given["find_links"],
     )

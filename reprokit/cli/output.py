@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,8 @@ import click
 from reprokit.errors import ExitCode
 
 if TYPE_CHECKING:
+    from reprokit.bundle.needs import Sizes
+    from reprokit.bundle.records import BundleRecord
     from reprokit.claim.model import Claim
     from reprokit.machine import Machine
     from reprokit.plan import Plan
@@ -40,6 +43,26 @@ def show_prepared(run: RunDirectory, ready: Mapping[str, ReadyPoint]) -> int:
         click.echo(f"{point.point}: {point.failed}: {point.failed_detail}", err=True)
     click.echo(str(run.path))
     return int(ExitCode.INFRASTRUCTURE) if len(failed) == len(ready) else 0
+
+
+def show_sizes(sizes: Sizes, free: int) -> None:
+    """Say how much a bundle will fetch, before it does."""
+    from reprokit.bundle.needs import size_lines  # noqa: PLC0415 - only for a bundle
+
+    for line in size_lines(sizes, free):
+        click.echo(line, err=True)
+
+
+def show_bundle(made: BundleRecord, folder: Path) -> int:
+    """Print where the bundle is and which points it lacks; return the exit code."""
+    for point in made.points:
+        if point.failed is not None:
+            click.echo(f"{point.point}: {': '.join(point.failed)}", err=True)
+    for text in sorted({note for point in made.points for note in point.notes}):
+        click.echo(f"note: {text}", err=True)
+    click.echo(f"for {made.platform}; there: reprokit run --bundle {folder}", err=True)
+    click.echo(str(folder))
+    return 0
 
 
 def show_verdict(verdict: Verdict, run: RunDirectory, *, as_json: bool) -> None:

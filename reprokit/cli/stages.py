@@ -7,12 +7,15 @@ from typing import Unpack
 
 import click
 
+from reprokit.bundle.gather import Wanted
+from reprokit.bundle.unpack import Bundle
 from reprokit.cli.cache import require_writable
 from reprokit.cli.display import progress_display
 from reprokit.cli.options import (
     RunOptions,
     claim_argument,
     environment_options,
+    find_links_option,
     json_option,
     machine_of,
     plan_options,
@@ -21,14 +24,18 @@ from reprokit.cli.options import (
     run_argument,
     runs_option,
 )
-from reprokit.cli.output import show_prepared, show_verdict
+from reprokit.cli.output import show_bundle, show_prepared, show_sizes, show_verdict
+from reprokit.errors import UsageError
 from reprokit.machine import Machine
 from reprokit.pipeline import (
+    Request,
     open_run,
     plan_claim,
+    prepare_bundle,
     prepare_run,
     read_verdict,
     report_run,
+    run_bundled,
     run_invocations,
     score_run,
 )
@@ -39,29 +46,100 @@ from reprokit.pipeline import (
 @plan_options
 @environment_options
 @runs_option
+@click.option(
+    "--bundle",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Gather all that is needed in FOLDER instead, for a machine without a network: there, "
+    "`reprokit run --bundle FOLDER`.",
+)
+@click.option(
+    "--platform",
+    metavar="NAME",
+    help="Platform of that machine, as x86_64-manylinux_2_28 (default: this one's).",
+)
+@click.option(
+    "--python-version",
+    metavar="VERSION",
+    help="Python of that machine where the claim names none (default: the one that runs this).",
+)
 @quiet_option
-def prepare(claim_path: Path, **given: Unpack[RunOptions]) -> int:
+def prepare(
+    claim_path: Path,
+    bundle: Path | None,
+    platform: str | None,
+    python_version: str | None,
+    **given: Unpack[RunOptions],
+) -> int:
     """Clone, resolve, download and build all that CLAIM needs; print the run directory.
 
     Everything after this needs no network.
     """
-    loaded, plan = plan_claim(request_of(claim_path, given))
-    machine = machine_of(given)
+    request, machine = request_of(claim_path, given), machine_of(given)
+    if bundle is not None:
+        return _bundle(request, Wanted(bundle, platform, python_version), machine, given["quiet"])
+    if platform or python_version:
+        raise UsageError(
+            "--platform and --python-version are about another machine",
+            hint="Use them with --bundle FOLDER.",
+        )
+    loaded, plan = plan_claim(request)
     require_writable(machine.cache)
     with progress_display(quiet=given["quiet"]) as observer:
         directory, ready = prepare_run(loaded, plan, machine, observer)
     return show_prepared(directory, ready)
 
 
-@click.command()
-@run_argument
-@quiet_option
-def run(run_path: Path, quiet: bool) -> int:
-    """Make the invocations of RUN that are not finished yet; needs no network."""
-    directory, machine = open_run(run_path), Machine.here()
+def _bundle(request: Request, wanted: Wanted, machine: Machine, quiet: bool) -> int:
+    """Make a bundle; the sizes are said before anything large is fetched."""
     require_writable(machine.cache)
     with progress_display(quiet=quiet) as observer:
-        run_invocations(directory, machine, observer)
+        made = prepare_bundle(request, wanted, machine, observer, show_sizes)
+    return show_bundle(made, wanted.folder)
+
+
+@click.command()
+@click.argument(
+    "run_path",
+    metavar="[RUN]",
+    required=False,
+    type=click.Path(file_okay=False, path_type=Path),
+)
+@click.option(
+    "--bundle",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Take everything from a bundle and nothing from a network: starts a run of it, or "
+    "continues RUN.",
+)
+@find_links_option
+@runs_option
+@quiet_option
+def run(
+    run_path: Path | None,
+    bundle: Path | None,
+    find_links: tuple[Path, ...],
+    runs: Path,
+    quiet: bool,
+) -> int:
+    """Make the invocations of RUN that are not finished yet; needs no network.
+
+    With --bundle, make those of a bundle in a new run directory.
+    """
+    machine = Machine.here(runs=runs, find_links=find_links)
+    if run_path is None and bundle is None:
+        raise UsageError(
+            "nothing was named to run", hint="Give a run directory, or --bundle FOLDER."
+        )
+    directory = open_run(run_path) if run_path is not None else None
+    require_writable(machine.cache)
+    with progress_display(quiet=quiet) as observer:
+        if bundle is not None:
+            opened = Bundle.open(bundle, observer)
+            directory = run_bundled(opened, machine, observer, directory)
+        elif directory is not None:
+            run_invocations(directory, machine, observer)
+    assert directory is not None, "one of both was given"
     click.echo(str(directory.path))
     return 0
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +24,7 @@ from reprokit.records import Record
 from reprokit.stack import digest
 
 ASSET_DIR_VARIABLE = "REPROKIT_ASSET_DIR"
+ASSETS_VARIABLE = "REPROKIT_ASSETS"
 LIMIT_S = 3600.0
 
 
@@ -60,19 +64,24 @@ class AssetBuilder:
         adapter: names the steps.
         setup: the plan's setup.
         observer: told what happens.
+        offline: refuse the steps that need a network, unless they were done before.
     """
 
     cache: CacheLayout
     adapter: Adapter
     setup: Setup
     observer: Observer
+    offline: bool = False
 
-    def build(self, point: PointContext, *, bytecode: Path) -> BuiltAssets:
+    def build(
+        self, point: PointContext, *, bytecode: Path, overlay: Path | None = None
+    ) -> BuiltAssets:
         """Build what the adapter asks for, in order; each step sees the folders before it.
 
         Args:
             point: the point, with no assets yet.
             bytecode: folder for the bytecode of the point's environment.
+            overlay: packages that come before those of an existing interpreter.
 
         Raises:
             AssetError: a step failed; the message ends with the last line of its log.
@@ -81,33 +90,44 @@ class AssetBuilder:
         logs: dict[str, Path] = {}
         for step in self.adapter.assets(self.setup, point):
             context = point.model_copy(update={"assets": dict(folders)})
-            folder = self._ensure(step, context, bytecode)
+            folder = self.build_step(step, context, bytecode, overlay)
             folders[step.name] = str(folder)
             logs[step.name] = _log_path(folder)
         return BuiltAssets(folders, logs)
 
-    def _ensure(self, step: AssetStep, point: PointContext, bytecode: Path) -> Path:
-        key = digest(step.key)
-        folder = self.cache.assets / key[:32]
+    def build_step(
+        self, step: AssetStep, point: PointContext, bytecode: Path, overlay: Path | None = None
+    ) -> Path:
+        """Build the asset of one step, or find it; return its folder.
+
+        Raises:
+            AssetError: the step failed.
+        """
+        key = asset_key(step, point)
+        folder = asset_folder(self.cache, key)
         with locked(folder.with_suffix(".lock"), self.observer, point.point):
             if not _is_whole(folder, key):
+                if self.offline and needs_network(step):
+                    raise AssetError(
+                        f"{step.title} would have to be fetched, and no network may be used",
+                        hint="Prepare the run, or make the bundle, where there is a network, with "
+                        "this version of reprokit.",
+                    )
                 self.observer(Event("prepare", point.point, f"building {step.title}"))
                 _marker_path(folder).unlink(missing_ok=True)
                 remove_tree(folder)
-                self._run(step, key, folder, point, bytecode)
+                self._run(step, key, folder, _variables(step, folder, point, bytecode, overlay))
         return folder
 
-    def _run(
-        self, step: AssetStep, key: str, folder: Path, point: PointContext, bytecode: Path
-    ) -> None:
-        partial = folder.with_suffix(".partial")
+    def _run(self, step: AssetStep, key: str, folder: Path, variables: Mapping[str, str]) -> None:
+        partial = _partial_path(folder)
         remove_tree(partial)
         partial.mkdir(parents=True)
         log = _log_path(folder)
         log.unlink(missing_ok=True)
         result = run_tool(
             step.command.argv,
-            env=_variables(step, partial, point, bytecode, folder.with_suffix(".compile")),
+            env=variables,
             cwd=Path(step.command.cwd),
             timeout_s=LIMIT_S,
             log=log,
@@ -118,18 +138,72 @@ class AssetBuilder:
         files = _files(partial)
         if not files:
             raise AssetError(f"{step.title} left no file", hint=f"Log: {log}")
-        partial.rename(folder)
-        write_record(_marker_path(folder), AssetMarker(name=step.name, key=key, files=files))
+        _finish(folder, step.name, key, files)
+
+
+def needs_network(step: AssetStep) -> bool:
+    """Tell whether a step is there to reach a network: it gets the caller's tokens and proxies."""
+    return bool(step.inherits)
+
+
+def asset_folder(cache: CacheLayout, key: str) -> Path:
+    """Return where the asset of a key lies, or will."""
+    return cache.assets / key[:32]
+
+
+def adopt_asset(cache: CacheLayout, name: str, key: str, source: Path, observer: Observer) -> Path:
+    """Copy an asset that another machine made into the cache, unless it is there.
+
+    Raises:
+        OSError: it cannot be copied.
+    """
+    folder = asset_folder(cache, key)
+    with locked(folder.with_suffix(".lock"), observer, name):
+        if not _is_whole(folder, key):
+            _marker_path(folder).unlink(missing_ok=True)
+            remove_tree(folder)
+            partial = _partial_path(folder)
+            remove_tree(partial)
+            shutil.copytree(source, partial)
+            _finish(folder, name, key, _files(partial))
+    return folder
+
+
+def _finish(folder: Path, name: str, key: str, files: dict[str, AssetFile]) -> None:
+    """Give a complete asset its name, and write its marker last."""
+    _partial_path(folder).rename(folder)
+    write_record(_marker_path(folder), AssetMarker(name=name, key=key, files=files))
+
+
+def asset_key(step: AssetStep, point: PointContext) -> str:
+    """Digest of what the content depends on, with the files of earlier steps that it names."""
+    if not step.key_files:
+        return digest(step.key)
+    files = {name: _file_digest(point, name, file) for name, file in step.key_files.items()}
+    return digest([step.key, files])
+
+
+def _file_digest(point: PointContext, step: str, file: str) -> str:
+    path = Path(point.assets[step]) / file
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        raise AssetError(f"the asset {step!r} has no file {file}") from None
 
 
 def _variables(
-    step: AssetStep, partial: Path, point: PointContext, bytecode: Path, compile_cache: Path
+    step: AssetStep, folder: Path, point: PointContext, bytecode: Path, overlay: Path | None
 ) -> Mapping[str, str]:
     own = point_variables(
-        os.environ, python=Path(point.python), bytecode=bytecode, compile_cache=compile_cache
-    )
+        os.environ, python=Path(point.python), bytecode=bytecode,
+        compile_cache=folder.with_suffix(".compile"), overlay=overlay,
+    )  # fmt: skip
     handed = {name: os.environ[name] for name in step.inherits if name in os.environ}
-    added = {**own, **handed, **step.command.env, ASSET_DIR_VARIABLE: str(partial)}
+    places = {
+        ASSET_DIR_VARIABLE: str(_partial_path(folder)),
+        ASSETS_VARIABLE: json.dumps(point.assets),
+    }
+    added = {**own, **handed, **step.command.env, **places}
     return child_environment(os.environ, added=added).variables
 
 
@@ -162,6 +236,10 @@ def _is_whole(folder: Path, key: str) -> bool:
 
 def _marker_path(folder: Path) -> Path:
     return folder.with_suffix(".json")
+
+
+def _partial_path(folder: Path) -> Path:
+    return folder.with_suffix(".partial")
 
 
 def _log_path(folder: Path) -> Path:

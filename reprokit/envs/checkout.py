@@ -105,6 +105,23 @@ def checkout_differences(path: Path, cache: CacheLayout) -> Differences:
     return work.differences(path, marker) if marker else Differences(changed=(".",))
 
 
+def checkout_parts(path: Path) -> tuple[tuple[str, str], ...]:
+    """Name the repositories that a checkout was made from, submodules included, and their commits.
+
+    Raises:
+        CheckoutError: the checkout is not finished.
+    """
+    marker = _read_marker(_marker_path(path))
+    if marker is None:
+        raise CheckoutError(f"the checkout {path} is not finished", hint="Prepare it again.")
+    return tuple((part.url, part.commit) for part in marker.parts)
+
+
+def mirror_of(url: str, cache: CacheLayout) -> Mirror:
+    """Return the mirror of an address that was accepted before; its caller holds its lock."""
+    return Mirror(cache.mirrors, url, GitCommand(os.environ))
+
+
 class _Worktrees:
     def __init__(
         self,

@@ -14,7 +14,7 @@ from reprokit.stack import Distribution, Probe, digest
 
 SCRIPT = Path(__file__).with_name("host_probe_script.py")
 _KEY_LENGTH = 32
-_FITS = ("machine", "system", "libc", "implementation", "abi", "tag")
+PLATFORM_FITS = ("machine", "system", "libc", "implementation", "abi", "tag")
 """Facts of the platform that decide which packages an interpreter can load."""
 
 
@@ -48,6 +48,7 @@ class _Report(BaseModel):
     python: str
     executable: str
     path: list[str]
+    overlaid: list[str]
     distributions: list[Installed]
     packages: dict[str, dict[str, JsonValue] | None]
     device: dict[str, JsonValue]
@@ -64,12 +65,14 @@ class HostFindings:
         installed: every distribution, by name.
         markers: variables of environment markers (PEP 508).
         user_site: version of what was asked for and lies only in the user's own folder.
+        overlaid: names of the distributions that an overlay provides.
     """
 
     probe: Probe
     installed: dict[str, Installed]
     markers: dict[str, str]
     user_site: dict[str, str]
+    overlaid: tuple[str, ...] = ()
 
     def unverified(self, reason: str) -> tuple[str, ...]:
         """Name the distributions that were looked at and could not be verified for a reason."""
@@ -100,13 +103,43 @@ def probe_host(python: Path, names: Iterable[str]) -> HostFindings:
     return _findings(report)
 
 
+def probe_overlaid(python: Path, overlay: Path, base: HostFindings) -> HostFindings:
+    """Probe an existing interpreter with an overlay put first; hashes only what the overlay holds.
+
+    Args:
+        python: the interpreter.
+        overlay: folder of packages.
+        base: what the interpreter is without it; the digests of its own files are taken over.
+
+    Raises:
+        ProbeError: the interpreter does not start, fails or gives no usable answer.
+    """
+    report = ask(
+        [str(python), "-I", "-B", str(SCRIPT), f"--overlay={overlay}"],
+        _Report,
+        whom=f"the interpreter {python} with the overlay {overlay}",
+        hint=f"Remove {overlay.parent} and prepare again.",
+    )
+    known = [_known(each, base) for each in report.distributions]
+    return _findings(report.model_copy(update={"distributions": known}))
+
+
+def _known(each: Installed, base: HostFindings) -> Installed:
+    """Give a distribution of the interpreter itself what is known of its files already."""
+    own = base.installed.get(each.name)
+    same = own is not None and own.record_sha256 == each.record_sha256
+    if own is None or not same or own.version != each.version or each.content_sha256 is not None:
+        return each
+    return own
+
+
 def host_key(found: Probe) -> str:
     """Name what an interpreter holds; equal for equal versions and binaries, wherever they lie."""
     facts = [
         {name: value for name, value in (package or {}).items() if name != "file"}
         for package in (found.torch, found.triton)
     ]
-    platform = [found.platform.get(name) for name in _FITS]
+    platform = [found.platform.get(name) for name in PLATFORM_FITS]
     contents = [each.model_dump(mode="json") for each in found.distributions]
     told = [found.python, platform, contents, facts, len(found.altered), len(found.unrecorded)]
     return f"host-{digest(told)[:_KEY_LENGTH]}"
@@ -165,7 +198,8 @@ def _findings(report: _Report) -> HostFindings:
         device=report.device,
         platform=report.platform,
     )
-    return HostFindings(found, installed, report.markers, report.user_site)
+    overlaid = tuple(sorted(report.overlaid))
+    return HostFindings(found, installed, report.markers, report.user_site, overlaid)
 
 
 def _short(path: str, folders: list[str]) -> str:

@@ -1,9 +1,11 @@
 """Asks an existing interpreter, from inside, what it would import. Standard library, Python 3.8+.
 
-Started as `python -I -B host_probe_script.py NAME... OUT`: with `site`, so that `.pth` files and
-editable installs count as they will for a benchmark, and without user site and PYTHONPATH, which no
-benchmark gets. Nothing is imported from the interpreter's packages. Files are hashed for the named
-distributions and all that they require; of the others only the digest of RECORD is taken.
+Started as `python -I -B host_probe_script.py [--overlay=FOLDER] NAME... OUT`: with `site`, so that
+`.pth` files and editable installs count as they will for a benchmark, and without user site and
+PYTHONPATH, which no benchmark gets. Nothing is imported from the interpreter's packages. Files are
+hashed for the named distributions and all that they require; of the others only the digest of
+RECORD is taken. With an overlay, which comes first on the import path, only its own distributions
+are hashed.
 """
 
 from __future__ import annotations
@@ -21,6 +23,11 @@ from email.parser import HeaderParser
 from types import ModuleType
 from typing import Any
 
+OPTION = "--overlay="
+OVERLAY = sys.argv[1][len(OPTION) :] if sys.argv[1].startswith(OPTION) else None
+if OVERLAY is not None:
+    del sys.argv[1]
+    sys.path.insert(0, OVERLAY)
 PATH = [os.path.realpath(folder) for folder in sys.path if os.path.isdir(folder)]
 INFOS = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
@@ -47,7 +54,7 @@ def main() -> None:
     """Write what was found to the file named on the command line, as JSON."""
     names, out = sys.argv[1:-1], sys.argv[-1]
     found = distributions(PATH)
-    looked_at = closure([normal(name) for name in names], found)
+    looked_at = closure([normal(name) for name in names], found) if OVERLAY is None else own(found)
     recorded = {name: FILES.read_record(each) for name, each in found.items()}
     known = {path for files in recorded.values() for path in files}
     claimed: set[str] = set()
@@ -61,6 +68,7 @@ def main() -> None:
         "python": platform.python_version(),
         "executable": sys.executable,
         "path": PATH,
+        "overlaid": own(found) if OVERLAY is not None else [],
         "distributions": [public(each) for each in found.values()],
         "packages": packages,
         "device": SHARED.describe_device(packages["torch"]),
@@ -144,6 +152,11 @@ def closure(names: list[str], found: dict[str, dict[str, Any]]) -> list[str]:
             matches = [_NAME.match(line) for line in lines]
             waiting += [normal(match.group(1)) for match in matches if match]
     return sorted(seen)
+
+
+def own(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Name the distributions of the overlay."""
+    return [name for name, each in found.items() if each["folder"] == PATH[0]]
 
 
 def package(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -16,11 +16,14 @@ from packaging.version import InvalidVersion, Version
 from reprokit.claim.model import Claim
 from reprokit.envs.checkout_content import few
 from reprokit.envs.host_probe import HostFindings, host_key, probe_host
+from reprokit.envs.host_requirements import applies, fits, read_requirement, version_of
+from reprokit.envs.overlay import BuiltOverlay, Overlays
 from reprokit.envs.probe import ProbeError
-from reprokit.envs.steps import StepFailure
+from reprokit.envs.steps import StepError, StepFailure
+from reprokit.errors import ReprokitError
 from reprokit.plan import Plan
 from reprokit.progress import Event, Observer
-from reprokit.stack import PYTHON_AXIS, Probe, StackPoint
+from reprokit.stack import PYTHON_AXIS, Probe, StackPoint, digest
 
 _PLAIN_VERSION = re.compile(r"\d+(\.\d+){0,2}")
 _ELSEWHERE = "Name an interpreter that has it (--stack host:PYTHON), or use locked stacks."
@@ -35,6 +38,7 @@ class HostEnvironment:
         undeclared: what the packages themselves say against the combination; None if nothing.
         unmet: what the claim asks for in another version, one sentence each.
         notes: sentences that the report must not hide; `unmet` is among them.
+        overlay: what is put before the interpreter's own packages; None for nothing.
     """
 
     key: str
@@ -43,24 +47,47 @@ class HostEnvironment:
     undeclared: str | None
     unmet: tuple[str, ...]
     notes: tuple[str, ...]
+    overlay: BuiltOverlay | None = None
 
 
 class HostStacks:
     """Finds every point of a plan on one existing interpreter, which is probed once.
 
-    Package axes other than the interpreter's own versions need an overlay; none is made yet, and
-    such a point fails instead of being measured as something that it is not.
+    Package axes with other values than the interpreter's own versions get an overlay. A point whose
+    overlay cannot be had fails, instead of being measured as something that it is not.
+
+    Args:
+        plan, claim: name the points and what they need.
+        python: the interpreter.
+        overlays: makes overlays.
+        observer: told what happens.
+        saved: point id to the text of an overlay's lock that is used to the letter.
+        dispensable: distributions that may be missing, and why.
     """
 
-    def __init__(self, plan: Plan, claim: Claim, python: Path, observer: Observer) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        claim: Claim,
+        python: Path,
+        overlays: Overlays,
+        observer: Observer,
+        *,
+        saved: Mapping[str, str] | None = None,
+        dispensable: Mapping[str, str] | None = None,
+    ) -> None:
+        self._dispensable = dispensable or {}
         self._plan = plan
         self._claim = claim
         self._python = python
+        self._overlays = overlays
         self._observer = observer
+        self._saved = saved or {}
 
-    def make(self, without_source: Collection[str]) -> dict[str, HostEnvironment | StepFailure]:
-        """Judge every point, also those that have nothing to run there: it costs nothing more."""
-        del without_source
+    def make(
+        self, without_source: Collection[str]
+    ) -> dict[str, HostEnvironment | StepFailure | None]:
+        """Judge every point; where there is nothing to run, no overlay is made for it."""
         self._observer(Event("prepare", str(self._python), "probing the existing interpreter"))
         names = {name for point in self._plan.points for name in _names(point)}
         try:
@@ -68,26 +95,78 @@ class HostStacks:
         except ProbeError as error:
             failure = StepFailure.of("probe_failed", error)
             return {point.id: failure for point in self._plan.points}
-        return {point.id: self._judge(point, found) for point in self._plan.points}
+        return {
+            point.id: self._place(point, found, nothing_to_run=point.id in without_source)
+            for point in self._plan.points
+        }
 
-    def _judge(self, point: StackPoint, found: HostFindings) -> HostEnvironment | StepFailure:
-        failure = _failure(point, found)
+    def _place(
+        self, point: StackPoint, base: HostFindings, *, nothing_to_run: bool
+    ) -> HostEnvironment | StepFailure | None:
+        failure = _failure(point, base, self._dispensable)
+        swept = _other_versions(point, base)
+        if failure is not None or not swept:
+            return failure or self._judge(point, base, None)
+        if nothing_to_run:
+            return None
+        overlay = self._overlay(point, swept, base)
+        return overlay if isinstance(overlay, StepFailure) else self._judge(point, base, overlay)
+
+    def _overlay(
+        self, point: StackPoint, swept: tuple[str, ...], base: HostFindings
+    ) -> BuiltOverlay | StepFailure:
+        try:
+            saved = self._saved.get(point.id)
+            return self._overlays.ensure(swept, base, point.id, saved=saved)
+        except StepError as error:
+            return StepFailure.of(error.code, error)
+        except ReprokitError as error:  # no uv, a damaged configuration: others need neither
+            code = "probe_failed" if isinstance(error, ProbeError) else "overlay_failed"
+            return StepFailure.of(code, error)
+        except OSError as error:
+            return StepFailure.of_system("overlay_failed", error)
+
+    def _judge(
+        self, point: StackPoint, base: HostFindings, overlay: BuiltOverlay | None
+    ) -> HostEnvironment | StepFailure:
+        found = overlay.findings if overlay is not None else base
+        failure = _inconsistent(found)
         if failure is not None:
             return failure
-        unmet = tuple(_unmet(point, found))
+        unmet = tuple(_unmet(point, found, self._dispensable))
         lock = self._claim.stack.lock
         aside = (f"the claim's lock {lock} is not used on an existing interpreter",) if lock else ()
         return HostEnvironment(
-            key=host_key(found.probe),
+            key=_key(base, overlay),
             python=Path(found.probe.executable),
             probe=found.probe,
             undeclared="; ".join(_conflicts(_names(point), found)) or None,
             unmet=unmet,
-            notes=(*unmet, *aside, *_doubts(found)),
+            notes=(*(overlay.notes if overlay else ()), *unmet, *aside, *_doubts(found)),
+            overlay=overlay,
         )
 
 
-def _failure(point: StackPoint, found: HostFindings) -> StepFailure | None:
+def _key(base: HostFindings, overlay: BuiltOverlay | None) -> str:
+    """Name what a point is measured on: the interpreter, and the lock of what is put before it.
+
+    An overlay that is installed anew has other files of its installer's, and is the same one.
+    """
+    own = host_key(base.probe)
+    if overlay is None:
+        return own
+    return f"overlaid-{digest([own, overlay.key])[: len(overlay.key)]}"
+
+
+def _other_versions(point: StackPoint, base: HostFindings) -> tuple[str, ...]:
+    """Name the swept packages that the interpreter has not, or not in that version."""
+    lines = [Requirement(text) for text in point.overrides]
+    return tuple(str(line) for line in lines if not fits(line, version_of(line.name, base)))
+
+
+def _failure(
+    point: StackPoint, found: HostFindings, dispensable: Mapping[str, str]
+) -> StepFailure | None:
     """Say why a point cannot be measured on this interpreter at all."""
     version = found.probe.python
     if PYTHON_AXIS in point.axes and not _is_python(point.python, version):
@@ -96,20 +175,12 @@ def _failure(point: StackPoint, found: HostFindings) -> StepFailure | None:
             f"the axis asks for Python {point.python}, and the interpreter is {version}. "
             f"{_ELSEWHERE}",
         )
-    missing = [line for line in _wanted(point, found) if _version(line.name, found) is None]
-    swept = [Requirement(text) for text in point.overrides]
-    if missing:
-        missing += [line for line in swept if _version(line.name, found) is None]
-        return StepFailure("requirements_missing", _missing(missing, found))
-    for line in swept:
-        if not _fits(line, _version(line.name, found)):
-            return StepFailure(
-                "overlay_needed",
-                f"the axis asks for {line}, and the interpreter has "
-                f"{_version(line.name, found) or 'none'}; on an existing interpreter only its own "
-                f"versions are measured. {_ELSEWHERE}",
-            )
-    return _inconsistent(found)
+    missing = [
+        line
+        for line in _wanted(point, found)
+        if version_of(line.name, found) is None and canonicalize_name(line.name) not in dispensable
+    ]
+    return StepFailure("requirements_missing", _missing(missing, found)) if missing else None
 
 
 def _missing(missing: list[Requirement], found: HostFindings) -> str:
@@ -144,13 +215,15 @@ def _same(first: str, second: str) -> bool:
         return first == second
 
 
-def _unmet(point: StackPoint, found: HostFindings) -> Iterator[str]:
+def _unmet(point: StackPoint, found: HostFindings, dispensable: Mapping[str, str]) -> Iterator[str]:
     """Say what is asked for in another version than the interpreter has."""
     if point.python is not None and not _is_python(point.python, found.probe.python):
         yield f"Python {point.python} is asked for and the interpreter is {found.probe.python}"
     for line in _wanted(point, found):
-        version = _version(line.name, found)
-        if not _fits(line, version):
+        version = version_of(line.name, found)
+        if version is None:
+            yield f"{line} is not there: {dispensable.get(canonicalize_name(line.name), 'missing')}"
+        elif not fits(line, version):
             yield f"{line} is asked for and the interpreter has {version}"
 
 
@@ -164,12 +237,12 @@ def _conflicts(names: tuple[str, ...], found: HostFindings) -> Iterator[str]:
             continue
         seen.add(name)
         each = found.installed[name]
-        for line in filter(None, map(_requirement, each.requires)):
-            if not _applies(line, found):
+        for line in filter(None, map(read_requirement, each.requires)):
+            if not applies(line, found):
                 continue
             waiting.append(line.name)
-            version = _version(line.name, found)
-            if not _fits(line, version):
+            version = version_of(line.name, found)
+            if not fits(line, version):
                 has = f"has {version}" if version else "has none"
                 yield f"{name} {each.version} requires {line}, and the interpreter {has}"
 
@@ -188,7 +261,7 @@ def _doubts(found: HostFindings) -> Iterator[str]:
 
 
 def _names(point: StackPoint) -> tuple[str, ...]:
-    lines = map(_requirement, (*point.requirements, *point.overrides))
+    lines = map(read_requirement, (*point.requirements, *point.overrides))
     return tuple(dict.fromkeys(line.name for line in lines if line is not None))
 
 
@@ -198,37 +271,10 @@ def _wanted(point: StackPoint, found: HostFindings) -> list[Requirement]:
     What a swept axis sets is judged by the axis.
     """
     swept = {canonicalize_name(Requirement(line).name) for line in point.overrides}
-    lines = filter(None, map(_requirement, point.requirements))
+    lines = filter(None, map(read_requirement, point.requirements))
     return [
-        line
-        for line in lines
-        if _applies(line, found) and canonicalize_name(line.name) not in swept
+        line for line in lines if applies(line, found) and canonicalize_name(line.name) not in swept
     ]
-
-
-def _requirement(text: str) -> Requirement | None:
-    """Read a PEP 508 line; old metadata holds lines that are none."""
-    try:
-        return Requirement(text)
-    except InvalidRequirement:
-        return None
-
-
-def _applies(line: Requirement, found: HostFindings) -> bool:
-    return line.marker is None or line.marker.evaluate({**found.markers, "extra": ""})
-
-
-def _version(name: str, found: HostFindings) -> str | None:
-    each = found.installed.get(canonicalize_name(name))
-    return each.version if each is not None else found.probe.version(name)
-
-
-def _fits(line: Requirement, version: str | None) -> bool:
-    """Tell whether a version is what is asked for; one that cannot be read is not."""
-    try:
-        return version is not None and line.specifier.contains(Version(version), prereleases=True)
-    except InvalidVersion:
-        return False
 
 
 def _is_python(request: str | None, version: str) -> bool:

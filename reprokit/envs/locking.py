@@ -12,6 +12,7 @@ from reprokit.claim.model import Claim
 from reprokit.envs.interpreter import Interpreter, find_interpreter
 from reprokit.envs.lock import Lock, LockError, parse_lock
 from reprokit.envs.resolve import Request, Resolution, resolve
+from reprokit.envs.target import Target
 from reprokit.envs.torch_index import TorchIndex
 from reprokit.envs.uv_command import Uv
 from reprokit.errors import ClaimError, EnvironmentBuildError
@@ -48,6 +49,7 @@ class PointLocks:
         claim_dir: folder of the claim file, from which its lock's path counts.
         relock: put the committed lock aside.
         saved: point id to the text of a lock that is used to the letter.
+        targets: point id to the other machine that its environment is for.
 
     Raises:
         ClaimError: the committed lock is needed, and cannot be read or is no lock.
@@ -63,12 +65,14 @@ class PointLocks:
         *,
         relock: bool,
         saved: Mapping[str, str],
+        targets: Mapping[str, Target] | None = None,
     ) -> None:
         self._uv = uv
         self._torch = torch
         self._plan = plan
         self._claim = claim
         self._saved = saved
+        self._targets = targets or {}
         needed = any(point.id not in saved for point in plan.points)
         self._committed = read_committed_lock(claim, claim_dir) if needed and not relock else None
         self._relocked = relock and claim.stack.lock is not None
@@ -90,7 +94,7 @@ class PointLocks:
         Raises:
             EnvironmentBuildError: no Python, no solution, or no network to find one.
         """
-        interpreter = self._interpreter(point.python)
+        interpreter = self._interpreter_of(point)
         saved = self._saved.get(point.id)
         if saved is not None:
             return LockedPoint(_parse_saved(saved, point.id), interpreter)
@@ -111,6 +115,12 @@ class PointLocks:
         base = self._plan.base
         return all(base.get(axis, value) == value for axis, value in point.axes.items())
 
+    def _interpreter_of(self, point: StackPoint) -> Interpreter:
+        target = self._targets.get(point.id)
+        if target is None:
+            return self._interpreter(point.python)
+        return target.interpreter(self._interpreter(None))
+
     def _interpreter(self, request: str | None) -> Interpreter:
         if request not in self._interpreters:
             self._interpreters[request] = find_interpreter(self._uv, request)
@@ -129,6 +139,7 @@ class PointLocks:
             python=interpreter.path,
             exclude_newer=stack.exclude_newer,
             build_from_source=stack.build_from_source,
+            target=self._targets.get(point.id),
         )
         if request not in self._resolutions:
             try:

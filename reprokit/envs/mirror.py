@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +92,31 @@ class Mirror:
         """Return the address that the host redirected to when the mirror was last fetched."""
         marker = self.path / _MOVED_FILE
         return marker.read_text(encoding="utf-8").strip() if marker.is_file() else None
+
+    def write_bundle(self, commits: Iterable[str], file: Path) -> None:
+        """Write commits, and all that they descend from, into one file (`git bundle`).
+
+        Raises:
+            CheckoutError: a commit is not here, or the file cannot be written.
+        """
+        refs = []
+        for commit in sorted(set(commits)):
+            refs.append(f"refs/reprokit/{commit}")
+            self._git.must("update-ref", refs[-1], commit, cwd=self.path)
+        self._git.must("bundle", "create", "--quiet", str(file.absolute()), *refs, cwd=self.path)
+
+    def read_bundle(self, file: Path, moved_to: str | None) -> None:
+        """Take over what `write_bundle` wrote; touches no network.
+
+        Raises:
+            CheckoutError: the file is damaged.
+        """
+        self._create()
+        self._git.must(
+            "fetch", "--quiet", "--no-tags", "--force", str(file.absolute()),
+            "+refs/reprokit/*:refs/reprokit/*", cwd=self.path,
+        )  # fmt: skip
+        self._remember_redirect(moved_to)
 
     def tree(self, commit: str) -> str:
         """Return the hash of the commit's tree."""

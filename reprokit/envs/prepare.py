@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reprokit.adapter import Adapter, PointContext
+from reprokit.adapter import Adapter, BringsStandIns, PointContext
 from reprokit.cache import CacheLayout
 from reprokit.claim.model import Claim, GitSource
 from reprokit.envs.assets import AssetBuilder, BuiltAssets
@@ -15,10 +15,12 @@ from reprokit.envs.checkout import Checkout, checkout
 from reprokit.envs.host_stacks import HostEnvironment, HostStacks
 from reprokit.envs.locked_stacks import LockedStack, LockedStacks
 from reprokit.envs.locking import LockedPoint, PointLocks
+from reprokit.envs.overlay import Overlays
+from reprokit.envs.overlay_wheels import OverlayWheels
 from reprokit.envs.ready import Steps, ready_point
 from reprokit.envs.steps import StepFailure
 from reprokit.envs.torch_index import TorchIndex
-from reprokit.envs.uv_command import Uv
+from reprokit.envs.uv_command import Uv, WheelFolders
 from reprokit.errors import CheckoutError, ReprokitError, UsageError
 from reprokit.plan import Plan
 from reprokit.progress import Event, Observer, nobody
@@ -35,7 +37,9 @@ class PrepareOptions:
         allow_local: accept a repository that is a path on this machine.
         offline: use no network; what is not here fails.
         jobs: environments built at the same time.
-        saved_locks: point id to lock text, from a run that is resumed; used to the letter.
+        saved_locks: point id to lock text, from a run that is resumed or from a bundle; used to the
+            letter.
+        wheels: folders of wheels beside what pip and uv are configured with, or instead of it.
     """
 
     relock: bool = False
@@ -44,6 +48,7 @@ class PrepareOptions:
     offline: bool = False
     jobs: int = 2
     saved_locks: Mapping[str, str] = field(default_factory=dict)
+    wheels: WheelFolders | None = None
 
 
 @dataclass(frozen=True)
@@ -110,16 +115,36 @@ class _Stage:
         self._adapter = adapter
         self._options = options
         self._observer = observer
-        self._torch = TorchIndex(options.torch_backend or claim.stack.torch_backend)
+        # Without a network there is no index to choose a build from.
+        backend = self._options.torch_backend or claim.stack.torch_backend
+        self._torch = TorchIndex(None if self._options.offline else backend)
         self._stacks = self._locked() if plan.host is None else self._host(Path(plan.host))
-        self._assets = AssetBuilder(cache, adapter, plan.setup, observer)
+        self._assets = AssetBuilder(
+            cache, adapter, plan.setup, observer, offline=self._options.offline
+        )
+
+    def _uv(self) -> Uv:
+        return Uv.here(self._cache, offline=self._options.offline, wheels=self._options.wheels)
 
     def _host(self, python: Path) -> HostStacks:
-        return HostStacks(self._plan, self._claim, python, self._observer)
+        stack = self._claim.stack
+        wheels = OverlayWheels(
+            self._uv, self._torch,
+            exclude_newer=stack.exclude_newer, build_from_source=stack.build_from_source,
+        )  # fmt: skip
+        overlays = Overlays(self._cache, wheels, self._observer)
+        return HostStacks(
+            self._plan, self._claim, python, overlays, self._observer,
+            saved=self._options.saved_locks, dispensable=self._dispensable(),
+        )  # fmt: skip
+
+    def _dispensable(self) -> Mapping[str, str]:
+        adapter = self._adapter
+        return adapter.dispensable(self._plan.setup) if isinstance(adapter, BringsStandIns) else {}
 
     def _locked(self) -> LockedStacks:
         claim, options = self._claim, self._options
-        uv = Uv.here(self._cache, offline=options.offline)
+        uv = self._uv()
         locks = PointLocks(
             uv, self._torch, self._plan, claim, self._claim_dir,
             relock=options.relock, saved=options.saved_locks,
@@ -179,7 +204,7 @@ class _Stage:
         self,
         point: StackPoint,
         source: Checkout | Path | StepFailure,
-        stack: LockedStack | HostEnvironment | StepFailure,
+        stack: LockedStack | HostEnvironment | StepFailure | None,
     ) -> PreparedPoint:
         locked = stack.locked if isinstance(stack, LockedStack) else None
         built = stack.built if isinstance(stack, LockedStack) else stack
@@ -189,9 +214,8 @@ class _Stage:
         steps = Steps(source, locked, built, assets)
         host = self._plan.host is not None
         ready = ready_point(point, steps, host=host, torch_note=self._torch.note())
-        text = locked.lock.text() if isinstance(locked, LockedPoint) else None
         logs = assets.logs if isinstance(assets, BuiltAssets) else {}
-        return PreparedPoint(ready, text, logs)
+        return PreparedPoint(ready, _lock_text(stack), logs)
 
     def _build_assets(
         self, point: StackPoint, source: Checkout | Path, built: Built | HostEnvironment
@@ -203,8 +227,22 @@ class _Stage:
             commit=point.commit,
         )
         try:
-            return self._assets.build(context, bytecode=self._cache.bytecode / built.key)
+            overlay = built.overlay if isinstance(built, HostEnvironment) else None
+            return self._assets.build(
+                context,
+                bytecode=self._cache.bytecode / built.key,
+                overlay=Path(overlay.record.folder) if overlay is not None else None,
+            )
         except ReprokitError as error:
             return StepFailure.of("asset_failed", error)
         except OSError as error:
             return StepFailure.of_system("asset_failed", error)
+
+
+def _lock_text(stack: LockedStack | HostEnvironment | StepFailure | None) -> str | None:
+    """Return the lock of an environment, or of what is put before an existing interpreter."""
+    if isinstance(stack, LockedStack) and isinstance(stack.locked, LockedPoint):
+        return stack.locked.lock.text()
+    if isinstance(stack, HostEnvironment) and stack.overlay is not None:
+        return stack.overlay.lock.text()
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -108,8 +108,17 @@ def probe(python: Path, prefix: Path) -> Findings:
     return _findings(report)
 
 
-def ask(argv: Sequence[str], kind: type[Report], *, whom: str, hint: str) -> Report:
+def ask(
+    argv: Sequence[str],
+    kind: type[Report],
+    *,
+    whom: str,
+    hint: str,
+    added: Mapping[str, str] | None = None,
+) -> Report:
     """Run a probe script, which is told as its last argument where to leave its report.
+
+    `added` are variables beside those that a benchmark inherits.
 
     Raises:
         ProbeError: the interpreter does not start, fails or gives no usable answer; it says so of
@@ -121,7 +130,7 @@ def ask(argv: Sequence[str], kind: type[Report], *, whom: str, hint: str) -> Rep
         try:
             result = run_tool(
                 [*argv, str(out)],
-                env=child_environment(os.environ, added={}).variables,
+                env=child_environment(os.environ, added=added or {}).variables,
                 timeout_s=_LIMIT_S,
             )
             said = (result.stderr.strip().splitlines() or [f"exit {result.returncode}"])[-1]

@@ -12,7 +12,7 @@ from reprokit.envs.host_stacks import HostEnvironment
 from reprokit.envs.locking import LockedPoint
 from reprokit.envs.recheck import source_digest
 from reprokit.envs.steps import StepFailure
-from reprokit.stack import ReadyPoint, StackPoint, digest
+from reprokit.stack import Overlay, ReadyPoint, StackPoint, digest
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def ready_point(
         probe=built.probe if built else None,
         assets=assets.folders,
         unmet=built.unmet if isinstance(built, HostEnvironment) else (),
+        overlay=_overlay(built),
         notes=(*_notes(source, locked, torch_note), *_doubts(built)),
     )
 
@@ -82,6 +83,10 @@ def _identity(point: StackPoint, built: Built | HostEnvironment | None) -> str:
     if isinstance(built, HostEnvironment):
         return digest([point.identity(), built.key])
     return point.identity()
+
+
+def _overlay(built: Built | HostEnvironment | None) -> Overlay | None:
+    return built.overlay.record if isinstance(built, HostEnvironment) and built.overlay else None
 
 
 def _doubts(built: Built | HostEnvironment | None) -> tuple[str, ...]:

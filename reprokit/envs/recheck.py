@@ -8,12 +8,18 @@ see that.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from reprokit.cache import CacheLayout
 from reprokit.envs.checkout import checkout_differences
-from reprokit.envs.host_probe import host_changes, looked_at, probe_host
+from reprokit.envs.host_probe import (
+    HostFindings,
+    host_changes,
+    looked_at,
+    probe_host,
+    probe_overlaid,
+)
 from reprokit.envs.probe import ProbeError, probe
 from reprokit.envs.store import Place, python_of
 from reprokit.stack import Alteration, ReadyPoint
@@ -29,6 +35,7 @@ def recheck_points(ready: Mapping[str, ReadyPoint], cache: CacheLayout) -> dict[
         Point id to what differs; points where nothing does are not in it.
     """
     environments: dict[str, tuple[str, ...]] = {}
+    hosts = _Hosts(ready.values())
     sources: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
     found: dict[str, Alteration] = {}
     for name, point in ready.items():
@@ -36,7 +43,7 @@ def recheck_points(ready: Mapping[str, ReadyPoint], cache: CacheLayout) -> dict[
             continue
         key = point.environment or ""
         if key not in environments:
-            environments[key] = _environment_changes(point, cache)
+            environments[key] = _environment_changes(point, cache, hosts)
         if point.source not in sources:
             sources[point.source] = _source(point, cache)
         changed, added = sources[point.source]
@@ -75,21 +82,44 @@ def _source(point: ReadyPoint, cache: CacheLayout) -> tuple[tuple[str, ...], tup
     return (*differing.changed, *code), output
 
 
-def _environment_changes(point: ReadyPoint, cache: CacheLayout) -> tuple[str, ...]:
+def _environment_changes(point: ReadyPoint, cache: CacheLayout, hosts: _Hosts) -> tuple[str, ...]:
     if point.environment is None:
         return ()
-    return _locked(point.environment, cache) if point.locked else _host(point)
+    return _locked(point.environment, cache) if point.locked else hosts.changes(point)
 
 
-def _host(point: ReadyPoint) -> tuple[str, ...]:
-    """Probe an existing interpreter again; what it was is in the point's own record."""
-    if point.probe is None or point.python is None:
-        return ()
-    try:
-        now = probe_host(Path(point.python), looked_at(point.probe)).probe
-    except ProbeError as error:
-        return (error.what,)
-    return host_changes(point.probe, now)
+class _Hosts:
+    """Existing interpreters, each probed again once, whatever overlays its points have."""
+
+    def __init__(self, points: Iterable[ReadyPoint]) -> None:
+        self._names: dict[str, set[str]] = {}
+        self._found: dict[str, HostFindings] = {}
+        for point in points:
+            if not point.locked and point.probe is not None and point.python is not None:
+                names = self._names.setdefault(point.python, set())
+                # What an overlay provides was looked at there, and not in the interpreter.
+                overlaid = point.overlay.distributions if point.overlay is not None else {}
+                names.update(set(looked_at(point.probe)) - set(overlaid))
+
+    def changes(self, point: ReadyPoint) -> tuple[str, ...]:
+        """Compare an interpreter with what it was, which is in the point's own record."""
+        if point.probe is None or point.python is None:
+            return ()
+        try:
+            now = self._now(point.python)
+            if point.overlay is not None:
+                folder = Path(point.overlay.folder)
+                if not folder.is_dir():
+                    return (f"the overlay {folder.parent.name} is gone",)
+                now = probe_overlaid(Path(point.python), folder, now)
+        except ProbeError as error:
+            return (error.what,)
+        return host_changes(point.probe, now.probe)
+
+    def _now(self, python: str) -> HostFindings:
+        if python not in self._found:
+            self._found[python] = probe_host(Path(python), self._names[python])
+        return self._found[python]
 
 
 def _locked(key: str, cache: CacheLayout) -> tuple[str, ...]:

@@ -10,11 +10,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from reprokit.envs.lock import Lock, LockError, parse_lock
+from reprokit.envs.target import Target
 from reprokit.envs.torch_index import TorchIndex
 from reprokit.envs.uv_command import Complaint, Trouble, Uv, read_complaint
 from reprokit.errors import EnvironmentBuildError
 from reprokit.process.tool import ToolResult
 
+UNSATISFIED = "no stack satisfies it: "
 _BARE_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 
 
@@ -28,6 +30,8 @@ class Request:
         python: path of the interpreter that the environment is for.
         exclude_newer: date in RFC 3339; a bare date means its first moment, UTC.
         build_from_source: distributions that may be built; all others must come as wheels.
+        no_deps: only what is named, and nothing that it requires.
+        target: another platform that the environment is for; None for this machine.
     """
 
     requirements: tuple[str, ...]
@@ -35,6 +39,8 @@ class Request:
     python: str
     exclude_newer: str | None = None
     build_from_source: tuple[str, ...] = ()
+    no_deps: bool = False
+    target: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -69,11 +75,11 @@ def resolve(uv: Uv, torch: TorchIndex, request: Request, *, prefer: Lock | None)
     if isinstance(plain, Lock):
         return Resolution(plain)
     if plain.trouble is not Trouble.UNSATISFIABLE or not request.overrides:
-        raise _failure(plain, request)
+        raise resolution_failure(plain, request)
     forced = _compile(uv, torch, request, lines, prefer, overrides=request.overrides)
     if isinstance(forced, Lock):
         return Resolution(forced, declared=False, says=plain.sentence)
-    raise _failure(forced, request)
+    raise resolution_failure(forced, request)
 
 
 def _requirement_lines(request: Request) -> tuple[str, ...]:
@@ -129,6 +135,15 @@ def _compile(
         ) from error
 
 
+def compile_arguments(folder: Path, request: Request) -> list[str]:
+    """Return the arguments of `uv pip compile` for a request, without forcing anything.
+
+    Raises:
+        EnvironmentBuildError: a line is no requirement, or names an address instead of a version.
+    """
+    return _arguments(folder, request, _requirement_lines(request), ())
+
+
 def _arguments(
     folder: Path, request: Request, lines: tuple[str, ...], overrides: tuple[str, ...]
 ) -> list[str]:
@@ -142,6 +157,10 @@ def _arguments(
         forced = folder / "overrides.txt"
         forced.write_text("\n".join(overrides) + "\n", encoding="utf-8")
         arguments += ["--overrides", str(forced)]
+    if request.no_deps:
+        arguments.append("--no-deps")
+    if request.target is not None:
+        arguments += request.target.options()
     if request.exclude_newer:
         arguments += ["--exclude-newer", utc_moment(request.exclude_newer)]
     return arguments
@@ -162,7 +181,8 @@ def utc_moment(date: str) -> str:
     return f"{date}T00:00:00Z" if _BARE_DATE.match(date) else date
 
 
-def _failure(complaint: Complaint, request: Request) -> EnvironmentBuildError:
+def resolution_failure(complaint: Complaint, request: Request) -> EnvironmentBuildError:
+    """Turn uv's complaint about a request into an error with a next step."""
     if complaint.trouble is Trouble.UNSATISFIABLE:
         hint = "Change the requirements of the claim or the value of the axis."
         if request.exclude_newer:
@@ -170,7 +190,7 @@ def _failure(complaint: Complaint, request: Request) -> EnvironmentBuildError:
                 f" Only distributions uploaded before {utc_moment(request.exclude_newer)} count, "
                 "and an index that does not say when counts as having none."
             )
-        return EnvironmentBuildError(f"no stack satisfies it: {complaint.sentence}", hint=hint)
+        return EnvironmentBuildError(f"{UNSATISFIED}{complaint.sentence}", hint=hint)
     if complaint.trouble is Trouble.NETWORK:
         return EnvironmentBuildError(
             f"the package index could not be reached: {complaint.sentence}",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reprokit.errors import ReprokitError
+from reprokit.errors import EnvironmentBuildError, ReprokitError
+
+
+class StepError(EnvironmentBuildError):
+    """A step failed whose code is known where it is raised."""
+
+    def __init__(self, code: str, what: str, *, hint: str = "") -> None:
+        super().__init__(what, hint=hint)
+        self.code = code
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -79,6 +79,41 @@ def _from(text: str, start: str) -> str:
     return redact(" ".join(text.split())) or "uv gave no reason"
 
 
+@dataclass(frozen=True)
+class WheelFolders:
+    """Folders of wheels beside what pip and uv are configured with, or instead of it.
+
+    Attributes:
+        only: nothing else counts: no index, no configuration, no network.
+    """
+
+    folders: tuple[Path, ...] = ()
+    only: bool = False
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return the options that name them to uv."""
+        places = (part for folder in self.folders for part in ("--find-links", _address(folder)))
+        return (*(("--no-index",) if self.only else ()), *places)
+
+    def variables(self, kept: Mapping[str, str]) -> dict[str, str]:
+        """Return uv's variables, without those that name other sources where there are none."""
+        if not self.only:
+            several = {"UV_INDEX_STRATEGY": "unsafe-best-match"} if self.folders else {}
+            return {**several, **kept}
+        own = {name: value for name, value in kept.items() if not _names_source(name)}
+        return {**own, "UV_OFFLINE": "1", "UV_NO_CONFIG": "1"}
+
+
+def _address(folder: Path) -> str:
+    """Write a folder so that no character of it is taken for a separator."""
+    return folder.absolute().as_uri()
+
+
+def _names_source(variable: str) -> bool:
+    others = ("UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_TORCH_BACKEND")
+    return variable in others or variable.startswith("UV_INDEX") or variable == "UV_CONFIG_FILE"
+
+
 class Uv:
     """The uv program with this machine's settings.
 
@@ -102,9 +137,16 @@ class Uv:
 
     @classmethod
     def here(
-        cls, cache: CacheLayout, environ: Mapping[str, str] | None = None, *, offline: bool = False
+        cls,
+        cache: CacheLayout,
+        environ: Mapping[str, str] | None = None,
+        *,
+        offline: bool = False,
+        wheels: WheelFolders | None = None,
     ) -> Uv:
         """Find uv and read this machine's settings for it.
+
+        `wheels` are folders that pip's configuration does not name, or takes the place of.
 
         Raises:
             ReprokitError: uv is not installed.
@@ -114,25 +156,34 @@ class Uv:
         variables, bridge = settings_for_uv(environ)
         if offline:
             variables["UV_OFFLINE"] = "1"
+        if wheels is not None:
+            variables = wheels.variables(variables)
+            own = () if wheels.only else bridge.arguments
+            bridge = replace(bridge, arguments=(*own, *wheels.arguments()))
         work = cache.root / "uv"
         work.mkdir(parents=True, exist_ok=True)
         (work / "uv.toml").touch()
         return cls(_find_uv(environ), variables, bridge, work)
 
     def pip(
-        self, command: str, *args: str, indexes: bool = True, log: Path | None = None
+        self,
+        command: str,
+        *args: str,
+        indexes: bool = True,
+        log: Path | None = None,
+        timeout_s: float = UV_LIMIT_S,
     ) -> ToolResult:
         """Run `uv pip COMMAND`; only a failure to start raises."""
         extra = self.bridge.arguments if indexes else ()
-        return self.run("pip", command, *args, *extra, log=log)
+        return self.run("pip", command, *args, *extra, log=log, timeout_s=timeout_s)
 
-    def run(self, *args: str, log: Path | None = None) -> ToolResult:
+    def run(self, *args: str, log: Path | None = None, timeout_s: float = UV_LIMIT_S) -> ToolResult:
         """Run a uv command; only a failure to start raises."""
         return run_tool(
             [str(self.binary), *args],
             env=self._variables,
             cwd=self._work,
-            timeout_s=UV_LIMIT_S,
+            timeout_s=timeout_s,
             log=log,
         )
 

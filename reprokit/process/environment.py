@@ -79,7 +79,12 @@ def child_environment(environ: Mapping[str, str], *, added: Mapping[str, str]) -
 
 
 def point_variables(
-    environ: Mapping[str, str], *, python: Path, bytecode: Path, compile_cache: Path
+    environ: Mapping[str, str],
+    *,
+    python: Path,
+    bytecode: Path,
+    compile_cache: Path,
+    overlay: Path | None = None,
 ) -> dict[str, str]:
     """Name the variables that give a stack point its own interpreter and caches.
 
@@ -89,9 +94,16 @@ def point_variables(
             that calls `python` or `ninja` by name gets the point's.
         bytecode: folder outside the environment, which must stay as it was verified.
         compile_cache: the point's own folder for compiled kernels.
+        overlay: packages that come before those of the interpreter, in every child process too.
     """
+    programs = [str(python.parent), environ.get("PATH", os.defpath)]
+    first = {}
+    if overlay is not None:
+        programs.insert(0, str(overlay / "bin"))
+        first["PYTHONPATH"] = str(overlay)
     return {
-        "PATH": f"{python.parent}{os.pathsep}{environ.get('PATH', os.defpath)}",
+        **first,
+        "PATH": os.pathsep.join(programs),
         "PYTHONPYCACHEPREFIX": str(bytecode),
         "TORCHINDUCTOR_CACHE_DIR": str(compile_cache / "inductor"),
         "TRITON_CACHE_DIR": str(compile_cache / "triton"),

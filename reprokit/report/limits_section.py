@@ -77,7 +77,8 @@ def limits_section(verdict: Verdict, claim: Claim, plan: Plan) -> list[str]:
         "Pooled and as-published numbers are shown for readers who know them; they decide nothing.",
         "That a difference was not found is not evidence that there is none.",
     ]
-    if claim.regime is not None and claim.regime.prompt is not None:
+    compared = {part.name for point in verdict.points for part in point.regime}
+    if claim.regime and claim.regime.prompt is not None and "prompt" not in compared:
         lines.append("Whether the prompt is the claim's own was not checked.")
     if any(effect.effect == "cannot_tell" for effect in verdict.axes):
         lines.append("The design does not tell what every axis does; see Which axis.")

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from reprokit.claim.model import Claim
 from reprokit.errors import DamagedRunError
 from reprokit.plan import Plan
-from reprokit.records import Row
+from reprokit.records import PhaseProbe, Row
+from reprokit.report.case_study_section import failure_shapes_section, phases_section
 from reprokit.report.claim_section import claim_section
 from reprokit.report.environment_section import environment_section
 from reprokit.report.evidence_section import (
@@ -16,6 +17,7 @@ from reprokit.report.evidence_section import (
     identity_section,
     invocations_section,
 )
+from reprokit.report.gpu_section import gpu_section
 from reprokit.report.limits_section import labels_section, limits_section, reproduce_section
 from reprokit.report.markup import text
 from reprokit.report.points_section import axes_section, points_section
@@ -31,6 +33,8 @@ def render_markdown(
     plan: Plan,
     ready: Mapping[str, ReadyPoint],
     rows: Sequence[Row],
+    *,
+    probes: Sequence[PhaseProbe] = (),
 ) -> str:
     """Write the report of one run.
 
@@ -40,6 +44,7 @@ def render_markdown(
         plan: the plan of the run.
         ready: what became of each stack point in `prepare`.
         rows: the rows of the run, in any order.
+        probes: launches beside the planned ones that split the phases.
 
     Raises:
         DamagedRunError: the verdict was drawn from other rows; a report would mix two runs.
@@ -53,11 +58,14 @@ def render_markdown(
         _headline(verdict),
         points_section(verdict),
         axes_section(verdict),
+        failure_shapes_section(verdict),
         failures_section(verdict),
         claim_section(verdict, claim),
         identity_section(verdict),
         figures_section(verdict),
         invocations_section(verdict),
+        phases_section(verdict, probes),
+        gpu_section(verdict, rows),
         environment_section(verdict, plan, ready),
         labels_section(verdict),
         reproduce_section(verdict, claim, plan),

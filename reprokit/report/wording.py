@@ -8,9 +8,14 @@ from reprokit.verdict.wording import decimals, interval
 
 _LABELS = {
     "underpowered": "Fewer than 5 invocations an arm: legal, with wide intervals and little power.",
-    "synthetic_weights": "The weights are random. A dense model's speed does not depend on their "
-    "values; its text, early stopping, routing and sparsity do.",
+    "synthetic_weights": "The weights are random. Every step of a dense model reads every weight "
+    "once and multiplies by it, whatever its value, so its throughput does not depend on them. It "
+    "does where values decide what is computed: early stopping (how many tokens), routing of "
+    "mixtures of experts, sparsity; and a GPU at its power limit clocks by the bits that flip. The "
+    "text means nothing.",
     "synthetic_tokenizer": "The tokenizer was made for this run; the text it gives means nothing.",
+    "stand_in_tokenizer": "The package that reads tokenizers was not there; a stand-in of "
+    "reprokit's read the synthetic one. Nothing that is timed uses it.",
     "local_checkpoint": "The checkpoint was one that lay on the machine; the report cannot tell "
     "which.",
     "includes_prefill": "The timed interval contains the processing of the prompt.",
@@ -18,6 +23,8 @@ _LABELS = {
     "tokens were equally good within rounding.",
     "output_unchecked": "The output could not be compared with the baseline's.",
     "device_unreported": "The benchmark did not say which device it ran on.",
+    "gpu_unwatched": "It could not be seen whether something else disturbed the GPU; see GPU.",
+    "several_gpus": "The rows of one point are of more than one GPU of the same kind.",
     "died_later": "The process ended badly after it had reported these iterations.",
     "undeclared": "The packages themselves do not declare that they work in this combination.",
     "relocked": "The claim's committed lock was put aside and the stack resolved anew: it is "

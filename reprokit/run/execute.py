@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
-from pathlib import Path
 
-from reprokit.adapter import Adapter, Command, Launch, SharesProcesses
-from reprokit.atomic_files import write_record
+from reprokit.adapter import Adapter
 from reprokit.cache import CacheLayout
-from reprokit.errors import RunError
 from reprokit.plan import Plan, PlannedInvocation
-from reprokit.process.environment import ChildEnvironment, child_environment, point_variables
-from reprokit.process.launch import ProcessSpec, supervise
-from reprokit.process.lease import end_stale
 from reprokit.progress import Event, Observer
 from reprokit.run.directory import RunDirectory
-from reprokit.run.failing import Failures
-from reprokit.run.invocation import (
-    SPEC,
-    InvocationSpec,
-    identity,
-    invocation_record,
-    is_finished,
-    keep_record,
-    make_command,
-    point_context,
-    read_spec,
-    set_aside,
-)
-from reprokit.run.shared import recover, settle
+from reprokit.run.phase_probe import probe_phases
+from reprokit.run.seats import Seat, held_seats
+from reprokit.run.side_by_side import measure_side_by_side
+from reprokit.run.work import Work
 from reprokit.stack import ReadyPoint
 
 
@@ -51,232 +34,65 @@ def execute(
 
     `ready` maps the id of every stack point to what became of it.
 
+    Several GPUs of one kind measure several stack points side by side, each in a process of its
+    own; `run/seats.py` has the rules.
+
     Raises:
         DamagedRunError: the directory holds invocations of another plan or environment.
-        RunError: another process executes this run, or its files cannot be written.
+        RunError: another process executes this run or uses the GPU, or files cannot be written.
         KeyboardInterrupt: after every process of the current invocation is gone.
     """
-    with run.locked():
-        work = _Work(plan, ready, adapter, run, observer, cache)
-        number = 0
-        for batch in _processes(plan):
-            for planned, outcome in work.make(batch, number):
-                number += 1
-                work.tell(planned, number, "finished", outcome)
+
+    def tell(text: str) -> None:
+        observer(Event("run", run.path.name, text))
+
+    with run.locked(), held_seats(plan, ready, run, tell) as seats:
+        if len(seats) == 1:
+            everywhere = [point.id for point in plan.points]
+            seat = next(iter(seats))
+            make_invocations(
+                plan, ready, adapter, run, everywhere, seat=seat, observer=observer, cache=cache
+            )
+            return
+        busy = {point for points in seats.values() for point in points}
+        rest = [point.id for point in plan.points if point.id not in busy]
+        done = make_invocations(
+            plan, ready, adapter, run, rest, seat=Seat(), observer=observer, cache=cache
+        )
+        measure_side_by_side(
+            plan, seats, ready, adapter, run, observer=observer, cache=cache, done=done
+        )
+
+
+def make_invocations(
+    plan: Plan,
+    ready: Mapping[str, ReadyPoint],
+    adapter: Adapter,
+    run: RunDirectory,
+    points: Collection[str],
+    *,
+    seat: Seat,
+    observer: Observer,
+    cache: CacheLayout,
+) -> int:
+    """Make what is left of some points, in the order of the plan; return how many there were.
+
+    Whoever calls this holds the run and the seat.
+    """
+    work = Work(plan, ready, adapter, run, observer, cache, seat)
+    number = 0
+    for batch in _processes(plan):
+        if batch[0].point not in points:
+            continue
+        for planned, outcome in work.make(batch, number):
+            number += 1
+            work.tell(planned, number, "finished", outcome)
+    if plan.phase_probe:
+        probe_phases(work, run, ready, adapter, points, observer)
+    return number
 
 
 def _processes(plan: Plan) -> Iterator[list[PlannedInvocation]]:
     """Put the invocations together that one process measures, in the order of the plan."""
     for _, batch in groupby(plan.invocations, key=lambda planned: planned.launch or planned.id):
         yield list(batch)
-
-
-def _running(cells: int) -> str:
-    return "running" if cells == 1 else f"running {cells} cells in one process"
-
-
-class _Work:
-    """What is the same for every invocation of one call of `execute`."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        ready: Mapping[str, ReadyPoint],
-        adapter: Adapter,
-        run: RunDirectory,
-        observer: Observer,
-        cache: CacheLayout,
-    ) -> None:
-        self._plan, self._ready, self._adapter = plan, ready, adapter
-        self._run, self._observer, self._cache = run, observer, cache
-        self._failures = Failures(plan, adapter, run)
-
-    def tell(
-        self, planned: PlannedInvocation, number: int, text: str, outcome: str | None = None
-    ) -> None:
-        done = number if outcome is not None else number - 1
-        total = len(self._plan.invocations)
-        self._observer(Event("run", planned.id, text, done, total, outcome))
-
-    def make(
-        self, batch: list[PlannedInvocation], done: int
-    ) -> Iterator[tuple[PlannedInvocation, str]]:
-        """Make the invocations of one process that are not finished; yield how each one ended."""
-        ready = self._ready.get(batch[0].point)
-        if ready is None or ready.failed is not None:
-            word = "not prepared" if ready is None else "environment failed"
-            yield from ((planned, word) for planned in batch)
-            return
-        try:
-            self._end_stale_launches(batch)
-            todo: list[InvocationSpec] = []
-            for planned in batch:
-                outcome = self._settled_before(planned, ready, todo)
-                if outcome is not None:
-                    done += 1
-                    yield planned, outcome
-            if not todo:
-                return
-            self.tell(todo[0].planned, done + 1, _running(len(todo)))
-            if batch[0].launch is None:
-                yield self._start(todo[0], ready)
-            else:
-                yield from self._start_shared(batch[0].launch, todo, ready)
-        except OSError as error:
-            raise RunError(f"{self._run.path} cannot be written: {error}") from error
-
-    def _settled_before(
-        self, planned: PlannedInvocation, ready: ReadyPoint, todo: list[InvocationSpec]
-    ) -> str | None:
-        """Return how an invocation ended that needs no process; otherwise add it to `todo`."""
-        mine = identity(self._plan, planned, ready)
-        if is_finished(self._run, planned, mine):
-            return self._kept(planned, ready)
-        if planned.launch is not None and self._recovered(planned, mine):
-            return self._kept(planned, ready)
-        folder = self._clear(planned)
-        spec = self._spec(planned, ready, mine)
-        write_record(folder / SPEC, spec)
-        if spec.over:
-            return "stopped early" if spec.stopped_early else "refused"
-        todo.append(spec)
-        return None
-
-    def _kept(self, planned: PlannedInvocation, ready: ReadyPoint) -> str:
-        found = self._run.exit(planned.id)
-        if found is not None:
-            self._failures.remember(planned, ready, found)
-        return "kept"
-
-    def _recovered(self, planned: PlannedInvocation, mine: str) -> bool:
-        """Keep what a shared process was over with before a kill."""
-        spec = read_spec(self._run, planned, mine)
-        found = recover(self._run, planned)
-        if spec is None or found is None:
-            return False
-        keep_record(self._run.invocation(planned.id), spec, found)
-        return True
-
-    def _end_stale_launches(self, batch: list[PlannedInvocation]) -> None:
-        if batch[0].launch is not None:
-            attempt = 1
-            while (folder := self._run.launch(batch[0].launch, attempt)).is_dir():
-                end_stale(folder)
-                attempt += 1
-
-    def _clear(self, planned: PlannedInvocation) -> Path:
-        """Give the invocation an empty directory."""
-        folder = self._run.invocation(planned.id)
-        aside = set_aside(folder)
-        if aside is not None:
-            text = f"was interrupted; its files are kept as {aside.name}"
-            self._observer(Event("run", planned.id, text))
-        folder.mkdir(parents=True)
-        return folder
-
-    def _spec(self, planned: PlannedInvocation, ready: ReadyPoint, mine: str) -> InvocationSpec:
-        point = point_context(ready, self._adapter)
-        invocation = invocation_record(self._plan, planned, self._run)
-        timeout_s = self._plan.timeout_s
-        enough = self._failures.enough(planned)
-        command = make_command(self._adapter, self._plan, point, invocation)
-        if isinstance(command, str) or enough is not None:
-            return InvocationSpec(
-                planned=planned, identity=mine, timeout_s=timeout_s, stopped_early=enough,
-                refused=command if isinstance(command, str) and enough is None else None,
-            )  # fmt: skip
-        return self._asked(planned, mine, ready, command)
-
-    def _asked(
-        self, planned: PlannedInvocation, mine: str, ready: ReadyPoint, command: Command
-    ) -> InvocationSpec:
-        environment = self._environment(command, ready)
-        return InvocationSpec(
-            planned=planned, identity=mine, timeout_s=self._plan.timeout_s,
-            argv=command.argv, cwd=command.cwd, unsupported=command.unsupported,
-            env=environment.variables, removed=environment.removed,
-        )  # fmt: skip
-
-    def _environment(self, command: Command, ready: ReadyPoint) -> ChildEnvironment:
-        python = Path(point_context(ready, self._adapter).python)
-        return child_environment(
-            os.environ, added={**self._variables(ready, python), **command.env}
-        )
-
-    def _variables(self, ready: ReadyPoint, python: Path) -> dict[str, str]:
-        compiled = self._run.compile_cache(ready.point)
-        (compiled / "inductor").mkdir(parents=True, exist_ok=True)
-        (compiled / "triton").mkdir(parents=True, exist_ok=True)
-        key = Path(ready.environment).name if ready.environment else ready.identity
-        bytecode = self._cache.bytecode / key
-        return point_variables(os.environ, python=python, bytecode=bytecode, compile_cache=compiled)
-
-    def _start(self, spec: InvocationSpec, ready: ReadyPoint) -> tuple[PlannedInvocation, str]:
-        """Make one invocation in a process of its own."""
-        folder = self._run.invocation(spec.planned.id)
-        assert spec.argv is not None, "it is not over, so it has a command"
-        process = ProcessSpec(
-            argv=spec.argv, cwd=spec.cwd or str(folder), env=spec.env,
-            directory=str(folder), timeout_s=spec.timeout_s,
-        )  # fmt: skip
-        found = supervise(process)
-        keep_record(folder, spec, found)
-        self._failures.remember(spec.planned, ready, found)
-        return spec.planned, found.outcome()
-
-    def _start_shared(
-        self, launch: str, todo: list[InvocationSpec], ready: ReadyPoint
-    ) -> Iterator[tuple[PlannedInvocation, str]]:
-        """Measure invocations in one process; those that a failure leaves get a new one."""
-        while todo:
-            specs = {spec.planned.id: spec for spec in self._with_command(launch, todo, ready)}
-            first = next(iter(specs.values()))
-            folder = self._run.path / str(first.launch)
-            assert first.argv is not None, "it was just given one"
-            process = ProcessSpec(
-                argv=first.argv, cwd=first.cwd or str(folder), env=first.env, directory=str(folder),
-                timeout_s=first.timeout_s,
-                stages=tuple(str(self._run.invocation(name)) for name in specs),
-            )  # fmt: skip
-            found = supervise(process)
-            pending = [spec.planned for spec in specs.values()]
-            settled, left = settle(self._run, pending, found, folder)
-            for each in settled:
-                spec = specs[each.planned.id]
-                keep_record(self._run.invocation(each.planned.id), spec, each.found)
-                self._failures.remember(each.planned, ready, each.found)
-                yield each.planned, each.found.outcome()
-            todo = [specs[planned.id] for planned in left]
-
-    def _with_command(
-        self, launch: str, todo: list[InvocationSpec], ready: ReadyPoint
-    ) -> list[InvocationSpec]:
-        """Give the specs the command of the process that is about to measure them."""
-        adapter = self._adapter
-        assert isinstance(adapter, SharesProcesses), "the plan shares processes only then"
-        folder = self._new_launch(launch)
-        record = Launch(
-            id=launch,
-            directory=str(folder),
-            invocations=tuple(
-                invocation_record(self._plan, spec.planned, self._run) for spec in todo
-            ),
-        )
-        point = point_context(ready, adapter)
-        command = adapter.shared_command(self._plan.setup, point, record)
-        env = self._environment(command, ready)
-        shared = {
-            "argv": command.argv, "cwd": command.cwd, "env": env.variables, "removed": env.removed,
-            "launch": folder.relative_to(self._run.path).as_posix(),
-        }  # fmt: skip
-        specs = [spec.model_copy(update=shared) for spec in todo]
-        for spec in specs:
-            write_record(self._run.invocation(spec.planned.id) / SPEC, spec)
-        return specs
-
-    def _new_launch(self, launch: str) -> Path:
-        attempt = 1
-        while (folder := self._run.launch(launch, attempt)).exists():
-            attempt += 1
-        folder.mkdir(parents=True)
-        return folder

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     OTHER_REGIME = "other_regime"
     REGIME_UNKNOWN = "regime_unknown"
     SPEEDUP_UNCLEAR = "speedup_unclear"
+    BANDWIDTH_LOST = "bandwidth_share_lost"
     AXIS_NOT_SWEPT = "axis_not_swept"
     NOTHING_PLANNED = "nothing_planned"
     NOTHING_EXPECTED = "nothing_expected"
@@ -103,6 +104,8 @@ REASON_WORDS: dict[Reason, str] = {
     "names.",
     Reason.SPEEDUP_UNCLEAR: "The figure is another one here, and it is open whether the advantage "
     "over the baseline is kept.",
+    Reason.BANDWIDTH_LOST: "It uses less than half of the share of the memory's bandwidth that the "
+    "claim means on its own hardware.",
     Reason.AXIS_NOT_SWEPT: "The claim is about several values of an axis, and fewer than 2 were "
     "run.",
     Reason.NOTHING_PLANNED: "The plan contains no subject invocation.",

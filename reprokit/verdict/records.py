@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from reprokit.plan import Design
 from reprokit.records import Arm, Estimate, FailureKind, Record, RowStatus, Scalar
+from reprokit.regime.share import BandwidthShare
 from reprokit.verdict.outcome import Outcome
 
 SCHEMA: Final = "reprokit/verdict/v1"
@@ -128,6 +129,8 @@ class PointVerdict(Record):
         estimates: what decided, and what stands beside it.
         needed: invocations per arm that would decide; None where it is decided.
         band: the claim's own name for the measured value.
+        bandwidth: shares of the memory's ceiling; None where nothing decodes on a GPU.
+        energy: joules per token of each arm that ran on a GPU.
     """
 
     point: str
@@ -147,6 +150,8 @@ class PointVerdict(Record):
     labels: tuple[str, ...]
     identity: tuple[Asked, ...]
     regime: tuple[Asked, ...]
+    bandwidth: BandwidthShare | None = None
+    energy: tuple[Estimate, ...] = ()
 
     def estimate(self, name: str) -> Estimate | None:
         """Find an estimate by name."""

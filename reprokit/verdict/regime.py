@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
@@ -10,14 +9,15 @@ from pydantic import JsonValue
 from reprokit.adapter import Setup
 from reprokit.claim.model import Conclusion, ExpectGain, ExpectValue, Regime
 from reprokit.records import Arm, Estimate, RowStatus
+from reprokit.regime.gpus import names_gpu
+from reprokit.regime.share import LEAST_KEPT, BandwidthShare
 from reprokit.stack import ReadyPoint
+from reprokit.verdict.gpu import measured_hardware, power_limits
 from reprokit.verdict.guards import Decision
 from reprokit.verdict.outcome import Outcome, Reason
 from reprokit.verdict.records import Asked, Match
 from reprokit.verdict.units import Unit
 
-# Words in a device's name that make it another product than the name without them.
-_VARIANTS = frozenset({"ti", "super", "laptop", "mobile", "max", "q", "d", "mig", "ada", "pro"})
 _MEMORY_TOLERANCE = 0.12  # GB against GiB, and what the driver keeps for itself
 _POWER_TOLERANCE = 0.02
 _GIB = float(2**30)
@@ -28,11 +28,12 @@ def compare_regime(
 ) -> tuple[Asked, ...]:
     """Compare each part of the regime that the claim states; empty where it names none.
 
-    The prompt is not hardware and no probe can tell it: it is left to the report.
+    What was seen of the GPU while measuring comes before what the probe said of it. The prompt is
+    compared where the adapter has it as an option; otherwise it is left to the report.
     """
     if regime is None:
         return ()
-    device = ready.probe.device if ready and ready.probe else {}
+    device = measured_hardware(unit, ready.probe.device if ready and ready.probe else {})
     measured = measured_device(unit, device, setup.device)
     parts = [_text("device", regime.device, measured)]
     if regime.gpu is not None:
@@ -42,10 +43,12 @@ def compare_regime(
     if regime.vram_gb is not None:
         parts.append(_number("vram_gb", regime.vram_gb, _memory_gb(device), _MEMORY_TOLERANCE))
     if regime.power_limit_w is not None:
-        power = _float(device.get("power_limit_w"))
-        parts.append(_number("power_limit_w", regime.power_limit_w, power, _POWER_TOLERANCE))
+        parts.append(_power(regime.power_limit_w, unit, device))
     if regime.batch is not None:
         parts.append(_batch(regime.batch, unit, setup.options))
+    prompt = setup.options.get("prompt")
+    if regime.prompt is not None and prompt is not None:
+        parts.append(_text("prompt", regime.prompt, str(prompt)))
     return tuple(parts)
 
 
@@ -73,10 +76,14 @@ def transferred(
     expect: Conclusion,
     estimates: Mapping[str, Estimate],
     arms: Mapping[Arm, str],
+    share: BandwidthShare | None = None,
 ) -> Decision:
     """Say what a decision means where the hardware is not shown to be the claim's.
 
-    Undecided outcomes and a silent fallback are about the measurement and stay what they are.
+    A figure that is another one here is kept as an effect where the advantage over the baseline is
+    kept, and at least half of the share of the memory's ceiling that the claim means. A share that
+    cannot be told decides nothing. Undecided outcomes and a silent fallback are about the
+    measurement and stay what they are.
     """
     if all(part.status == "match" for part in regime):
         return decision
@@ -92,7 +99,10 @@ def transferred(
     kept = _advantage_kept(expect, estimates, arms)
     if kept is None:
         return Decision(Outcome.INCONCLUSIVE, (Reason.SPEEDUP_UNCLEAR, *reasons))
-    shifted = Outcome.TRANSFERS_SHIFTED if kept else Outcome.DOES_NOT_TRANSFER
+    lost = kept and share is not None and share.kept is not None and share.kept < LEAST_KEPT
+    reasons = (Reason.BANDWIDTH_LOST, *reasons) if lost else reasons
+    holds = kept and not lost
+    shifted = Outcome.TRANSFERS_SHIFTED if holds else Outcome.DOES_NOT_TRANSFER
     return Decision(shifted, (*reasons, outcome, *decision.reasons))
 
 
@@ -124,18 +134,20 @@ def _advantage_kept(
 
 
 def _gpu(claimed: str, measured: str | None) -> Asked:
-    """Compare names by their words: "A100-SXM4-80GB" names "NVIDIA A100-SXM4-80GB"."""
+    """Compare names; one that cannot be told is no match."""
     if measured is None:
         return Asked(name="gpu", asked=claimed, measured=None, status="unknown")
-    want, have = _words(claimed), _words(measured)
-    same = want <= have and not (have - want) & _VARIANTS
+    same = names_gpu(claimed, measured)
     return _asked("gpu", claimed, measured, "match" if same else "differs")
 
 
-def _words(name: str) -> set[str]:
-    # "80 GB" and "80GB" are one word; the maker's name says nothing.
-    joined = re.sub(r"(\d+)\s+(gb|gib)\b", r"\1\2", name.lower())
-    return set(re.findall(r"[a-z0-9]+", joined)) - {"nvidia", "amd", "intel", "tesla", "geforce"}
+def _power(claimed: float, unit: Unit, device: Mapping[str, JsonValue]) -> Asked:
+    """Compare the power limit; one that was changed while measuring is none that was claimed."""
+    limits = power_limits(unit)
+    if len(limits) > 1 and limits[-1] - limits[0] > _POWER_TOLERANCE * claimed:
+        measured = ", ".join(f"{each:.4g}" for each in limits)
+        return _asked("power_limit_w", f"{claimed:g}", measured, "differs")
+    return _number("power_limit_w", claimed, _float(device.get("power_limit_w")), _POWER_TOLERANCE)
 
 
 def _batch(claimed: int, unit: Unit, options: Mapping[str, JsonValue]) -> Asked:

@@ -20,6 +20,7 @@ from reprokit.verdict.figures import (
     invocation_summaries,
     metric_of,
 )
+from reprokit.verdict.gpu import SEVERAL_GPUS, energy_of, several_gpus, share_of
 from reprokit.verdict.guards import guard, needed_arms
 from reprokit.verdict.identity import environment_of, identity_of
 from reprokit.verdict.margin import effective_margin
@@ -132,7 +133,8 @@ def _point(
     )
     estimates = {each.name: each for each in (*figures.estimates, *decided.estimates)}
     regime = compare_regime(claim.regime, ready, unit, plan.setup)
-    final = transferred(decided.decision, regime, expect, estimates, arms)
+    share = share_of(claim, plan, unit, expect)
+    final = transferred(decided.decision, regime, expect, estimates, arms, share)
     failures = failures_of(unit)
     story = Story(
         expect, decided.decision, arms, survival, failures, estimates, ready, decided.needed
@@ -155,6 +157,8 @@ def _point(
         labels=_labels(unit, needed_arms(expect), ready),
         identity=identity_of(plan, unit, ready, regime),
         regime=regime,
+        bandwidth=share,
+        energy=energy_of(unit, arms),
     )
 
 
@@ -192,6 +196,8 @@ def _labels(unit: Unit, needed: Sequence[Arm], ready: ReadyPoint | None) -> tupl
         labels |= {"relocked"} if ready.relocked else set()
         labels |= {"not_locked"} if not ready.locked else set()
         labels |= {"other_versions"} if ready.unmet else set()
+    if several_gpus(unit):
+        labels.add(SEVERAL_GPUS)
     return tuple(sorted(labels))
 
 

@@ -31,22 +31,28 @@ ALLOWED: dict[str, set[str]] = {
     "matrix": CORE | {"claim", "plan", "sweep"},
     "process": {"errors", "records", "evidence"},
     "envs": CORE | {"claim", "plan", "process"},
-    "run": CORE | {"claim", "plan", "process", "envs", "failure"},
+    "gpu": {"errors", "records", "evidence", "atomic_files", "process"},
+    "regime": {"records", "metrics"},
+    "run": CORE | {"claim", "plan", "process", "envs", "failure", "gpu"},
     "failure": {"errors", "records", "evidence"},
     "rows": CORE | {"claim", "plan", "process", "run", "failure"},
     "stats": {"records", "metrics", "errors"},
-    "verdict": CORE | {"claim", "plan", "stats"},
-    "report": CORE | {"claim", "plan", "stats", "verdict"},
+    "verdict": CORE | {"claim", "plan", "stats", "regime"},
+    "report": CORE | {"claim", "plan", "stats", "verdict", "regime"},
     "machine": {"cache"},
-    "points": CORE | {"claim", "plan", "envs", "run", "machine"},
+    "doctor": {"errors", "records", "cache", "envs", "gpu", "process"},
+    "bundle": CORE | {"claim", "plan", "envs", "run", "machine"},
+    "points": CORE | {"claim", "plan", "envs", "run", "machine", "bundle"},
     "pipeline": CORE
-    | {"machine", "points"}
+    | {"machine", "points", "bundle"}
     | {"claim", "plan", "sweep", "process", "envs", "run", "failure", "rows", "verdict", "report"},
     "__main__": {"cli"},
     "cli": CORE
     | {
         "machine",
+        "bundle",
         "claim",
+        "doctor",
         "plan",
         "sweep",
         "matrix",
@@ -116,6 +122,18 @@ def test_the_harness_stands_alone(path: Path) -> None:
     roots = {name.split(".")[0] for name in _imports(path)}
     foreign = roots - set(sys.stdlib_module_names) - own - {"torch", "transformers"}
     assert not foreign, f"the harness runs in other people's environments; it has no {foreign}"
+
+
+@pytest.mark.parametrize("name", ["nvml", "owners", "sampler", "window"])
+def test_the_sampler_needs_nothing_installed(name: str) -> None:
+    imported = _imports(ROOT / "reprokit" / "gpu" / f"{name}.py")
+    ours = ("reprokit.gpu.nvml", "reprokit.gpu.owners", "reprokit.gpu.window")
+    foreign = {
+        each
+        for each in imported
+        if each.split(".")[0] not in sys.stdlib_module_names and not each.startswith(ours)
+    }
+    assert not foreign, f"it runs without site-packages; it has no {foreign}"
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,20 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gpt_fast_files import setup
+from hub_server import REVISION, Hub, serving
 from torch_environment import TorchEnvironment
 
-from adapters.gpt_fast import ADAPTER, adapter
-from reprokit.adapter import AssetStep, Invocation, PointContext, Reading
+from adapters.gpt_fast import ADAPTER
+from adapters.gpt_fast.checkpoints import CHECKPOINT
+from adapters.gpt_fast.launched import LAUNCHED, read_launched
+from reprokit.adapter import Invocation, Model, PointContext, ProbesPhases, Reading, Setup
+from reprokit.cache import CacheLayout
+from reprokit.envs.assets import AssetBuilder, AssetError
+from reprokit.progress import nobody
 from reprokit.records import Arm, CompileDecision
 
 pytestmark = pytest.mark.integration
@@ -60,22 +67,22 @@ assert model.decode(range(344))
 """
 
 
-def build(environment: TorchEnvironment, checkout: Path, target: Path, model: str) -> Path:
-    """Build an asset as `prepare` would; return its folder."""
-    target.mkdir()
-    point = PointContext(
-        point="p", python=str(environment.python), source=str(checkout), commit=None
-    )
+def build(environment: TorchEnvironment, checkout: Path, cache: Path, model: str) -> Path:
+    """Build the synthetic checkpoint of a model as `prepare` does; return its folder."""
     plan = setup()
     assert plan.model is not None
     named = plan.model_copy(update={"model": plan.model.model_copy(update={"id": model})})
-    (step,) = ADAPTER.assets(named, point)
-    assert isinstance(step, AssetStep)
-    done = environment.run(
-        *step.command.argv, cwd=Path(step.command.cwd), REPROKIT_ASSET_DIR=str(target)
+    return built(environment, checkout, cache, named)
+
+
+def built(environment: TorchEnvironment, checkout: Path, cache: Path, asked: Setup) -> Path:
+    """Build the checkpoint that a setup asks for; return its folder."""
+    point = PointContext(
+        point="p", python=str(environment.python), source=str(checkout), commit=None
     )
-    assert done.returncode == 0, done.stderr
-    return target
+    builder = AssetBuilder(CacheLayout(cache), ADAPTER, asked, nobody)
+    found = builder.build(point, bytecode=environment.work / "bytecode")
+    return Path(found.folders[CHECKPOINT])
 
 
 def check(environment: TorchEnvironment, script: str, folder: Path) -> None:
@@ -97,6 +104,16 @@ def checkout(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "model.py").write_text(MODEL)
     return folder
+
+
+def test_commits_with_equal_shapes_share_one_checkpoint(
+    torch_environment: TorchEnvironment, checkout: Path, tmp_path: Path
+) -> None:
+    first = build(torch_environment, checkout, tmp_path / "cache", "org/known")
+    (checkout / "model.py").write_text(MODEL + "# said in other words\n")
+    assert build(torch_environment, checkout, tmp_path / "cache", "org/known") == first
+    (checkout / "model.py").write_text(MODEL.replace("return cls(32)", "return cls(48)"))
+    assert build(torch_environment, checkout, tmp_path / "cache", "org/known") != first
 
 
 def test_a_synthetic_checkpoint_loads_and_is_the_same_every_time(
@@ -129,13 +146,140 @@ def test_a_llama_3_gets_a_tiktoken_file_where_the_commit_reads_one(
     check(torch_environment, CHECK_TIKTOKEN, target / "checkpoints" / "Llama-3-known")
 
 
+CONVERTER = """
+import argparse, json, sys
+from pathlib import Path
+sys.path.append(str(Path(__file__).parent.parent))
+import torch
+from safetensors.torch import load_file
+from model import Transformer
+def main(folder):
+    files = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
+    merged = {}
+    for name in set(files.values()):
+        merged.update(load_file(str(folder / name)))
+    torch.save({key.removeprefix("model."): value for key, value in merged.items()},
+               folder / "model.pth")
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--checkpoint_dir", type=Path)
+    main(parser.parse_args().checkpoint_dir)
+"""
+REPOSITORY = """
+import sys, torch
+from safetensors.torch import save_file
+weights = {"model.embed.weight": torch.ones(600, 32), "model.norm.weight": torch.ones(32)}
+save_file(weights, sys.argv[1] + "/model.safetensors")
+"""
+TOKEN = "hf_thisIsNoRealToken"
+LLAMA = Model(id="some/llama", revision=REVISION, dtype="bfloat16", weights="hub")
+
+
+@pytest.fixture
+def repository(torch_environment: TorchEnvironment, tmp_path: Path) -> Path:
+    """Files of a hub repository with one file of weights and no index."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    check(torch_environment, REPOSITORY, folder)
+    (folder / "tokenizer.model").write_bytes(b"a tokenizer")
+    (folder / "consolidated.00.pth").write_bytes(b"not wanted")
+    return folder
+
+
+@pytest.fixture
+def no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.mark.usefixtures("no_token")
+def test_gated_weights_are_converted_by_the_commits_own_script_without_the_token(
+    torch_environment: TorchEnvironment,
+    checkout: Path,
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scripts = checkout / "scripts"
+    scripts.mkdir()
+    spy = f"import os\nassert {TOKEN!r} not in str(os.environ), 'it has the token'\n"
+    (scripts / "convert_hf_checkpoint.py").write_text(spy + CONVERTER)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    asked = setup().model_copy(update={"model": LLAMA})
+    with serving(Hub("some/llama", repository, token=TOKEN)) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        folder = built(torch_environment, checkout, tmp_path / "cache", asked)
+        seen = len(hub.seen)
+        assert built(torch_environment, checkout, tmp_path / "cache", asked) == folder
+        assert len(hub.seen) == seen, "fetched and converted once"
+    made = folder / "checkpoints" / "some" / "llama"
+    assert {path.name for path in made.iterdir()} == {"model.pth", "tokenizer.model"}
+    assert not any(path.is_symlink() for path in made.iterdir())
+    note = json.loads((folder / "converted.json").read_text())
+    assert (note["repo"], note["revision"]) == ("some/llama", REVISION)
+    assert set(note["files"]) == {"model.pth", "tokenizer.model"}
+    for path in (tmp_path / "cache").rglob("*"):
+        assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
+    # Another script of the commit converts anew, from the same download.
+    (scripts / "convert_hf_checkpoint.py").write_text(CONVERTER)
+    assert built(torch_environment, checkout, tmp_path / "cache", asked) != folder
+
+
+@pytest.mark.usefixtures("no_token")
+@pytest.mark.parametrize(
+    ("served", "token", "words"),
+    [
+        ({"token": TOKEN}, None, "HF_TOKEN"),
+        ({"token": TOKEN, "expired": TOKEN + "Old"}, TOKEN + "Old", "is expired, revoked or"),
+        ({}, None, "reads no other format"),
+    ],
+    ids=["gated", "expired", "format"],
+)
+def test_weights_that_cannot_be_had_fail_in_one_sentence(
+    torch_environment: TorchEnvironment,
+    checkout: Path,
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    served: dict[str, Any],
+    token: str | None,
+    words: str,
+) -> None:
+    (checkout / "scripts").mkdir()
+    reads = CONVERTER if served else "import torch\n"
+    (checkout / "scripts" / "convert_hf_checkpoint.py").write_text(reads)
+    if token is not None:
+        monkeypatch.setenv("HF_TOKEN", token)
+    asked = setup().model_copy(update={"model": LLAMA})
+    with serving(Hub("some/llama", repository, **served)) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        with pytest.raises(AssetError) as raised:
+            built(torch_environment, checkout, tmp_path / "cache", asked)
+    assert words in str(raised.value)
+    assert TOKEN not in str(raised.value)
+
+
+@pytest.mark.usefixtures("no_token")
+def test_a_full_disk_is_found_before_a_checkpoint_is_begun(
+    torch_environment: TorchEnvironment, checkout: Path, tmp_path: Path
+) -> None:
+    text = MODEL.replace("600, width", "1 << 40, width")
+    (checkout / "model.py").write_text(text)
+    with pytest.raises(AssetError, match=r"is too full: .* GB are needed and .* free"):
+        build(torch_environment, checkout, tmp_path / "cache", "known")
+
+
 class RealGptFast:
     """The real repository at one commit, run as the runner would run it."""
 
     def __init__(self, environment: TorchEnvironment, clone: str, folder: Path) -> None:
         self._environment, self._clone, self._folder = environment, clone, folder
 
-    def run(self, commit: str, arm: Arm) -> tuple[Reading, str, str | None]:
+    def run(
+        self, commit: str, arm: Arm, *, phases: bool = False
+    ) -> tuple[Reading, str, str | None]:
         """Return the reading, standard error, and why it counts as unsupported."""
         checkout, directory = self._folder / "checkout", self._folder / "invocation"
         checkout.mkdir()
@@ -144,14 +288,16 @@ class RealGptFast:
             ["git", "-C", self._clone, "archive", commit], check=True, capture_output=True
         )
         subprocess.run(["tar", "-x", "-C", str(checkout)], input=archive.stdout, check=True)
-        asset = build(self._environment, checkout, self._folder / "asset", "stories15M")
+        asset = build(self._environment, checkout, self._folder / "cache", "stories15M")
         point = PointContext(
             point="p", python=str(self._environment.python), source=str(checkout), commit=commit,
-            assets={adapter.CHECKPOINT_ASSET: str(asset)},
+            assets={CHECKPOINT: str(asset)},
         )  # fmt: skip
         plan = setup(samples=2, max_new_tokens=12)
         asked = Invocation(id="i", arm=arm, cell={}, directory=str(directory))
-        command = ADAPTER.command(plan, point, asked)
+        assert isinstance(ADAPTER, ProbesPhases)
+        make = ADAPTER.phase_command if phases else ADAPTER.command
+        command = make(plan, point, asked)
         done = self._environment.run(*command.argv, cwd=Path(command.cwd))
         (directory / "stdout.log").write_text(done.stdout)
         return ADAPTER.read(plan, point, asked), done.stderr, command.unsupported
@@ -173,6 +319,21 @@ def test_the_real_head_compiles_on_a_cpu_and_is_proved(gpt_fast: RealGptFast) ->
     assert reading.evidence.device == "cpu"
     assert reading.evidence.compile is not None
     assert reading.evidence.compile.decision is CompileDecision.COMPILED
+    floor = reading.evidence.extra["floor"]
+    assert isinstance(floor, dict)
+    assert floor["bytes"] == 2 * (6 * 288 * (4 * 288 + 3 * 768) + 32_000 * 288)
+    assert reading.evidence.floor_ms is not None, floor
+
+
+def test_the_real_head_is_split_into_its_phases(gpt_fast: RealGptFast, tmp_path: Path) -> None:
+    reading, stderr, _ = gpt_fast.run(HEAD, Arm.BASELINE, phases=True)
+    assert reading.problem is None, stderr
+    found = read_launched(tmp_path / "invocation" / LAUNCHED)
+    assert found.phases.problem is None
+    assert [each.decode_steps for each in found.phases.samples] == [11, 11]
+    whole = [sample.values["latency_ms"] for sample in reading.samples]
+    split = [each.prefill_ms + each.decode_ms for each in found.phases.samples]
+    assert split == pytest.approx(whole, rel=0.1, abs=20)
 
 
 def test_the_real_pinned_commit_fails_in_its_own_words(gpt_fast: RealGptFast) -> None:

@@ -22,6 +22,7 @@ class Hub:
         repo: owner/name.
         folder: its files.
         token: who does not send it is refused, as by a gated repository; None lets all in.
+        expired: a token that was good once.
         lies: files for which another digest is promised than the true one.
         says: the commit it names in place of the true one.
         seen: the requests that came, with the token that each sent.
@@ -30,6 +31,7 @@ class Hub:
     repo: str
     folder: Path
     token: str | None = None
+    expired: str | None = None
     lies: frozenset[str] = frozenset()
     says: str = REVISION
     endpoint: str = ""
@@ -78,6 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
         api, files = f"/api/models/{hub.repo}/", f"/{hub.repo}/resolve/"
         if not path.startswith((api, files)):
             self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"}, body=body)
+        elif hub.expired is not None and sent == f"Bearer {hub.expired}":
+            words = "Invalid credentials in Authorization header"
+            self._send(401, b"{}", {"X-Error-Message": words}, body=body)
         elif hub.token is not None and sent != f"Bearer {hub.token}":
             self._send(
                 401 if sent is None else 403, b"{}", {"X-Error-Code": "GatedRepo"}, body=body

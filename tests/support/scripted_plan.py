@@ -33,6 +33,7 @@ def scripted_plan(
     timeout_s: float = 30.0,
     cells: Sequence[str] = ("all",),
     same_failure_stops: int = 0,
+    device: str = "cpu",
 ) -> Plan:
     """Return a plan for the scripted adapter; ids are `<point>__<cell>__<arm>__<index>`.
 
@@ -65,7 +66,7 @@ def scripted_plan(
         setup=Setup(
             model=None, arms={Arm.BASELINE: "eager", Arm.SUBJECT: "compiled"},
             options=load_adapter("scripted").check_options(options or {}),
-            device="cpu", samples=samples, warmup=0, seed=42,
+            device=device, samples=samples, warmup=0, seed=42,
         ),
         timeout_s=timeout_s,
         invocations=tuple(launches),

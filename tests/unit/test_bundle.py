@@ -103,9 +103,9 @@ def test_no_stage_works_on_a_damaged_bundle(
 def test_what_changes_between_check_and_list_is_not_vouched_for(
     closed: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def meddle(*given: Any) -> str:
+    def meddle(*given: Any, **more: Any) -> str:
         (closed.invocation(SUBJECT) / "stdout.log").write_text("other\n")
-        return render_markdown(*given)
+        return render_markdown(*given, **more)
 
     monkeypatch.setattr("reprokit.pipeline.render_markdown", meddle)
     report_run(closed)

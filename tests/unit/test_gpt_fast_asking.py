@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from adapters.gpt_fast import ADAPTER
 from adapters.gpt_fast.adapter import GptFast
 from adapters.gpt_fast.generate_source import read_generate_source
-from reprokit.adapter import Model, OptionError
+from reprokit.adapter import BringsStandIns, Model, OptionError, ProbesPhases
 from reprokit.errors import UsageError
 from reprokit.records import Arm, Scalar
 
@@ -116,8 +116,10 @@ def test_a_commit_without_device_is_unsupported_on_a_cpu_and_launched_all_the_sa
     assert command.unsupported == (
         "generate.py at d2c5d82 has no --device option and always uses cuda"
     )
-    assert command.argv[:3] == ("/env/bin/python", "-s", "generate.py")
-    assert not any(part.startswith("--device") for part in command.argv)
+    assert command.argv[:2] == ("/env/bin/python", "-s")
+    assert Path(command.argv[2]).name == "launch.py"
+    script = command.argv[command.argv.index("generate.py") :]
+    assert not any(part.startswith("--device") for part in script)
     on_gpu = ADAPTER.command(setup(device="cuda"), point, invocation(tmp_path / "i"))
     assert on_gpu.unsupported is None
 
@@ -147,13 +149,14 @@ def test_the_cell_sets_the_batch_and_a_commit_may_not_know_it(tmp_path: Path) ->
         ADAPTER.command(setup(), new, invocation(tmp_path / "i", batch="4"))
 
 
-def test_another_dtype_and_weights_of_the_hub_are_unsupported_in_words(tmp_path: Path) -> None:
+def test_another_dtype_and_a_model_of_no_commit_are_unsupported_in_words(tmp_path: Path) -> None:
     point = checkout(tmp_path / "checkout", NEW_SCRIPT)
     model = Model(id="meta-llama/Llama-2-7b-chat-hf", dtype="float16", weights="hub")
     asked = setup().model_copy(update={"model": model})
     reason = ADAPTER.command(asked, point, invocation(tmp_path / "i")).unsupported
     assert reason is not None
     assert "float16" in reason
+    assert "set model.revision" in reason
     assert "model.weights=synthetic" in reason
     assert ADAPTER.assets(asked, point) == ()
 
@@ -180,16 +183,88 @@ def test_a_model_id_cannot_lead_out_of_the_asset(tmp_path: Path, model_id: str) 
         ADAPTER.assets(asked, point)
 
 
-def test_the_asset_key_follows_what_the_checkpoint_depends_on(tmp_path: Path) -> None:
+def test_commits_share_a_checkpoint_whose_shapes_are_equal(tmp_path: Path) -> None:
     point = checkout(tmp_path / "a", NEW_SCRIPT)
-    other = checkout(tmp_path / "b", OLD_SCRIPT)  # generate.py is not what weights depend on
-    key = ADAPTER.assets(setup(), point)[0].key
-    assert ADAPTER.assets(setup(), other)[0].key == key
-    Path(other.source, "model.py").write_text("# another model\n")
-    assert ADAPTER.assets(setup(), other)[0].key != key
-    assert ADAPTER.assets(setup(prompt="Once"), point)[0].key != key
+    other = checkout(tmp_path / "b", OLD_SCRIPT)
+    shapes, weights = ADAPTER.assets(setup(), point)
+    assert weights.key_files == {shapes.name: "shapes.json"}
+    Path(other.source, "model.py").write_text("# the same shapes in other words\n")
+    assert ADAPTER.assets(setup(), other)[0].key != shapes.key
+    assert ADAPTER.assets(setup(), other)[1].key == weights.key
+    assert ADAPTER.assets(setup(prompt="Once"), point)[1].key != weights.key
     reseeded = setup().model_copy(update={"seed": 43})
-    assert ADAPTER.assets(reseeded, point)[0].key != key
+    assert ADAPTER.assets(reseeded, point)[1].key != weights.key
+
+
+def test_a_commit_that_reads_another_tokenizer_gets_another_checkpoint(tmp_path: Path) -> None:
+    llama = Model(id="meta-llama/Llama-3-8B", dtype="bfloat16", weights="synthetic")
+    asked = setup().model_copy(update={"model": llama})
+    old, new = checkout(tmp_path / "a", OLD_SCRIPT), checkout(tmp_path / "b", NEW_SCRIPT)
+    Path(new.source, "tokenizer.py").touch()
+    keys = [ADAPTER.assets(asked, point)[1].key["tokenizer"] for point in (old, new)]
+    assert keys == ["sentencepiece", "tiktoken"]
+
+
+HUB = Model(id="meta-llama/Llama-2-7b-chat-hf", revision="f" * 40, dtype="bfloat16", weights="hub")
+
+
+@pytest.mark.parametrize(
+    ("converter", "wanted", "unwanted"),
+    [
+        ("import torch\n", "pytorch_model*.bin", "*.safetensors"),
+        ("from safetensors.torch import load_file\n", "*.safetensors", "pytorch_model*.bin"),
+    ],
+)
+def test_what_is_downloaded_is_what_the_commits_own_script_reads(
+    tmp_path: Path, converter: str, wanted: str, unwanted: str
+) -> None:
+    point = checkout(tmp_path / "checkout", NEW_SCRIPT)
+    (tmp_path / "checkout" / "scripts").mkdir()
+    (tmp_path / "checkout" / "scripts" / "convert_hf_checkpoint.py").write_text(converter)
+    asked = setup().model_copy(update={"model": HUB})
+    download, convert = ADAPTER.assets(asked, point)
+    assert f"--pattern={wanted}" in download.command.argv
+    assert f"--pattern={unwanted}" not in download.command.argv
+    assert "HF_TOKEN" in download.inherits
+    assert convert.inherits == (), "conversion gets no token"
+    assert convert.key_files == {download.name: "reprokit-weights.json"}
+    command = ADAPTER.command(asked, point, invocation(tmp_path / "i"))
+    assert command.unsupported is None
+    assert not any("stand-ins" in part for part in command.argv), "real weights, real tokenizer"
+    assert isinstance(ADAPTER, BringsStandIns)
+    assert not ADAPTER.dispensable(asked)
+    assert "sentencepiece" in ADAPTER.dispensable(setup())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"revision": "main"}, "set model.revision"),
+        ({"id": "stories15M"}, "is no repository of the hub"),
+        ({"weights": "odd"}, "weights 'odd' are not known"),
+    ],
+)
+def test_real_weights_that_cannot_be_had_say_what_to_change(
+    tmp_path: Path, changes: dict[str, str], words: str
+) -> None:
+    point = checkout(tmp_path / "checkout", NEW_SCRIPT)
+    asked = setup().model_copy(update={"model": HUB.model_copy(update=changes)})
+    assert ADAPTER.assets(asked, point) == ()
+    assert words in str(ADAPTER.command(asked, point, invocation(tmp_path / "i")).unsupported)
+
+
+def test_a_phase_probe_is_the_same_launch_but_timed_and_not_profiled(tmp_path: Path) -> None:
+    point = checkout(tmp_path / "checkout", NEW_SCRIPT)
+    asked = invocation(tmp_path / "i", Arm.SUBJECT)
+    assert isinstance(ADAPTER, ProbesPhases)
+    planned, probe = (
+        list(make(setup(), point, asked).argv) for make in (ADAPTER.command, ADAPTER.phase_command)
+    )
+    assert "--phases" in probe[: probe.index("generate.py")]
+    probe.remove("--phases")
+    planned.remove(f"--profile={tmp_path / 'i' / 'profile'}")
+    planned[planned.index("--num_samples=4")] = "--num_samples=3"
+    assert probe == planned
 
 
 def test_a_path_that_the_script_takes_for_quantized_weights_is_refused(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from reprokit.envs import host_stacks
 from reprokit.envs.host import host_interpreter
 from reprokit.envs.host_probe import HostFindings, Installed
 from reprokit.envs.host_stacks import HostEnvironment, HostStacks
+from reprokit.envs.overlay import BuiltOverlay, Overlays
 from reprokit.envs.probe import ProbeError
-from reprokit.envs.steps import StepFailure
-from reprokit.errors import UsageError
+from reprokit.envs.steps import StepError, StepFailure
+from reprokit.errors import ReprokitError, UsageError
 from reprokit.plan import Plan
 from reprokit.progress import nobody
 from reprokit.records import Scalar
@@ -119,12 +120,17 @@ class Judge:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
         monkeypatch.delenv("PYTHONPATH", raising=False)
+        self.overlays = NoOverlays()
 
     def __call__(
-        self, asked: StackPoint, found: HostFindings, lock: str | None = None
-    ) -> HostEnvironment | StepFailure:
+        self,
+        asked: StackPoint,
+        found: HostFindings,
+        lock: str | None = None,
+        without_source: tuple[str, ...] = (),
+    ) -> HostEnvironment | StepFailure | None:
         self._monkeypatch.setattr(host_stacks, "probe_host", lambda python, names: found)
-        return stacks(asked, lock).make(())["p"]
+        return stacks(asked, lock, self.overlays).make(without_source)["p"]
 
     def good(
         self, asked: StackPoint, found: HostFindings, lock: str | None = None
@@ -139,7 +145,23 @@ class Judge:
         return judged
 
 
-def stacks(asked: StackPoint, lock: str | None = None) -> HostStacks:
+class NoOverlays(Overlays):
+    """Makes no overlay, and keeps what was asked for."""
+
+    def __init__(self, error: ReprokitError | OSError | None = None) -> None:
+        self.error = error or StepError("overlay_unresolved", "there is no wheel", hint="Try")
+        self.asked: list[tuple[str, ...]] = []
+
+    def ensure(
+        self, swept: tuple[str, ...], base: HostFindings, subject: str, *, saved: str | None = None
+    ) -> BuiltOverlay:
+        self.asked.append(swept)
+        raise self.error
+
+
+def stacks(
+    asked: StackPoint, lock: str | None = None, overlays: NoOverlays | None = None
+) -> HostStacks:
     document = {
         "schema": "reprokit/claim/v1", "id": "t", "title": "t", "source": {"builtin": "b"},
         "expect": {"kind": "equivalence", "metric": "latency_ms"},
@@ -154,7 +176,7 @@ def stacks(asked: StackPoint, lock: str | None = None) -> HostStacks:
         claim_id="t", claim_digest="0", design="full", seed=1, axes={}, base={}, points=(asked,),
         cells=(), setup=setup, timeout_s=1.0, invocations=(), host="/shared/bin/python3",
     )  # fmt: skip
-    return HostStacks(plan, claim, Path("/shared/bin/python3"), nobody)
+    return HostStacks(plan, claim, Path("/shared/bin/python3"), overlays or NoOverlays(), nobody)
 
 
 @pytest.fixture
@@ -176,11 +198,37 @@ def test_what_fits_has_nothing_to_say(judge: Judge) -> None:
 def test_a_swept_package_of_another_version_needs_an_overlay(judge: Judge) -> None:
     found = host(distribution("torch", "2.11.0"), distribution("triton", "3.6.0"))
     swept = point("torch", "triton==3.4.0", triton="3.4.0")
-    failure = judge.bad(swept, found)
-    assert failure.code == "overlay_needed"
-    assert "triton==3.4.0, and the interpreter has 3.6.0" in failure.detail
-    absent = judge.bad(swept, host(distribution("torch", "2.11.0")))
-    assert (absent.code, "has none" in absent.detail) == ("overlay_needed", True)
+    assert judge.bad(swept, found) == StepFailure("overlay_unresolved", "there is no wheel. Try")
+    assert judge.overlays.asked == [("triton==3.4.0",)]
+    judge.bad(swept, host(distribution("torch", "2.11.0")))
+    assert judge.overlays.asked == [("triton==3.4.0",)] * 2
+
+
+def test_no_overlay_is_made_where_nothing_can_be_run(judge: Judge) -> None:
+    found = host(distribution("torch", "2.11.0"), distribution("triton", "3.6.0"))
+    swept = point("torch", "triton==3.4.0", triton="3.4.0")
+    assert judge(swept, found, without_source=("p",)) is None
+    assert judge.overlays.asked == []
+    lacking = judge(swept, host(), without_source=("p",))
+    assert isinstance(lacking, StepFailure)
+    assert lacking.code == "requirements_missing"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ReprokitError("uv is not installed"), "overlay_failed"),
+        (ProbeError("it hangs"), "probe_failed"),
+        (OSError(28, "No space left on device"), "overlay_failed"),
+    ],
+)
+def test_an_overlay_that_cannot_be_had_fails_its_point_alone(
+    judge: Judge, error: ReprokitError | OSError, code: str
+) -> None:
+    judge.overlays.error = error
+    swept = point("torch", "triton==3.4.0", triton="3.4.0")
+    failure = judge.bad(swept, host(distribution("torch", "2.11.0")))
+    assert failure.code == code
 
 
 def test_a_swept_python_is_the_interpreters_or_fails(judge: Judge) -> None:
@@ -229,7 +277,7 @@ def test_everything_that_is_missing_is_listed_at_once(
     )
     failure = judge.bad(asked, host(distribution("numpy", "1")))
     assert failure.code == "requirements_missing"
-    assert "torch, transformers, triton==3.4.0" in failure.detail
+    assert "asks for: torch, transformers." in failure.detail
     assert "pywin32" not in failure.detail
     assert "PYTHONPATH" not in failure.detail
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
@@ -289,3 +337,25 @@ def test_an_interpreter_that_cannot_be_probed_fails_every_point(
     monkeypatch.setattr(host_stacks, "probe_host", fails)
     failure = stacks(point("a")).make(())["p"]
     assert failure == StepFailure("probe_failed", "it hangs. Try another")
+
+
+def test_a_package_that_the_adapter_can_do_without_is_said_and_does_not_fail_the_point(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = host(distribution("torch", "2.11.0"))
+    asked = point("torch", "Sentence_Piece", "tiktoken")
+    assert judge.bad(asked, found).code == "requirements_missing"
+    monkeypatch.setattr("reprokit.envs.host_stacks.probe_host", lambda python, names: found)
+    made = stacks(asked)
+    made = HostStacks(
+        made._plan, made._claim, made._python, made._overlays, nobody,
+        dispensable={"sentence-piece": "a stand-in reads it"},
+    )  # fmt: skip
+    (still,) = made.make(()).values()
+    assert isinstance(still, StepFailure)
+    assert "tiktoken" in still.detail
+    assert "Sentence" not in still.detail
+    made._dispensable = {"sentence-piece": "a stand-in reads it", "tiktoken": "not used"}
+    (good,) = made.make(()).values()
+    assert isinstance(good, HostEnvironment)
+    assert "Sentence_Piece is not there: a stand-in reads it" in good.unmet

@@ -142,3 +142,4 @@ def test_the_download_script_lies_where_the_step_says() -> None:
     (step,) = asset_steps(setup("qwen2.5-0.5b"), POINT)
     assert Path(step.command.argv[2]).name == "fetch_weights.py"
     assert Path(step.command.argv[2]).is_file()
+    assert "--need=config.json=it is no transformers model" in step.command.argv

@@ -15,6 +15,9 @@ Options, all optional; keys of mappings are shell patterns on invocation ids
                                               program), `refuse` (no command can be made)
     tokens: 8              tokens of one iteration
     sleep_s: 0.0           extra time before the first iteration
+    model: null            name of files that only who has SCRIPTED_TOKEN can fetch
+
+With SCRIPTED_REPOSITORY set, claims name a repository that has scripted_bench.py instead.
 
 Metrics: latency_ms and tokps. `eager` counts as `not_asked`, everything else as compiled.
 """
@@ -22,6 +25,7 @@ Metrics: latency_ms and tokps. `eager` counts as `not_asked`, everything else as
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -51,6 +55,7 @@ _DEFAULTS: dict[str, JsonValue] = {
     "scenarios": {},
     "tokens": 8,
     "sleep_s": 0.0,
+    "model": None,
 }
 
 
@@ -73,10 +78,23 @@ class ScriptedAdapter:
         return {**_DEFAULTS, **options}
 
     def builtin_source(self) -> Path | None:
-        return _BENCHMARK
+        return None if os.environ.get("SCRIPTED_REPOSITORY") else _BENCHMARK
 
     def assets(self, setup: Setup, point: PointContext) -> tuple[AssetStep, ...]:
-        return ()
+        model = setup.options["model"]
+        if model is None:
+            return ()
+        script = (
+            "import os, sys\n"
+            "if not os.environ.get('SCRIPTED_TOKEN'): sys.exit('the hub wants a token')\n"
+            f"open(os.environ['REPROKIT_ASSET_DIR'] + '/model.bin', 'w').write({model!r})\n"
+        )
+        command = Command(argv=(point.python, "-c", script), cwd=point.source)
+        fetch = AssetStep(
+            name="weights", key={"model": model}, command=command, title=f"files of {model}",
+            about_bytes=len(str(model)), inherits=("SCRIPTED_TOKEN",),
+        )  # fmt: skip
+        return (fetch,)
 
     def command(self, setup: Setup, point: PointContext, invocation: Invocation) -> Command:
         options = self.check_options(setup.options)
@@ -117,13 +135,15 @@ class ScriptedAdapter:
         samples: list[Sample] = []
         problem = None
         log = Path(invocation.directory) / "stdout.log"
+        size = 0
         for number, text in enumerate(log.read_text(errors="replace").splitlines(), start=1):
+            size += len(text) + 1
             try:
                 facts = json.loads(text)
             except ValueError:
                 problem = f"damaged_output: stdout.log:{number} is no whole line"
                 break
-            samples.append(_sample(facts))
+            samples.append(_sample(facts, size))
         return Reading(samples=tuple(samples), problem=problem)
 
 
@@ -148,7 +168,7 @@ def _latencies(setup: Setup, options: Mapping[str, Any], invocation: Invocation)
     ]
 
 
-def _sample(facts: dict[str, Any]) -> Sample:
+def _sample(facts: dict[str, Any], log_end: int) -> Sample:
     proof = facts["compile"]
     output = facts["output_tokens"]
     return Sample(
@@ -159,6 +179,7 @@ def _sample(facts: dict[str, Any]) -> Sample:
             tokens=facts["tokens"],
             tokens_asked=facts["tokens_asked"],
             output_tokens=None if output is None else tuple(output),
+            log_end=log_end,
             compile=proof
             and CompileEvidence(decision=CompileDecision(proof), reason="as scripted"),
         ),

@@ -1,8 +1,8 @@
-"""Fetches the weights of one hub repository at one commit; run by path in a point's environment.
+"""Fetches the weights of one hub repository at one commit; run by path, by any interpreter.
 
 `PYTHON fetch_weights.py --repo=owner/name --revision=<commit> --pattern=... ` fills the folder of
-the variable REPROKIT_ASSET_DIR: the files whose names match, from the top of the repository, and
-reprokit-weights.json with the digest of each. What the hub names a digest for is compared with it.
+the variable REPROKIT_ASSET_DIR: the files that match and reprokit-weights.json with the digest of
+each. What the hub names a digest for is compared with it.
 
 It needs huggingface_hub, which transformers brings. A failure is one sentence on standard error
 and exit code 1; a token is never printed.
@@ -11,22 +11,27 @@ and exit code 1; a token is never printed.
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import hashlib
 import importlib
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ORIGIN = "reprokit-weights.json"
+_INVALID = re.compile(r"invalid\b.{0,20}\b(credentials|password|token)|expired", re.IGNORECASE)
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _NO_NETWORK = frozenset({
     "ConnectionError", "ConnectError", "TimeoutException", "Timeout", "TransportError",
     "NetworkError", "OfflineModeIsEnabled", "LocalEntryNotFoundError",
 })  # fmt: skip
 _BLOCK = 1 << 20
+_SPARE = 256 << 20
+"""Bytes that stay free on the disk."""
 
 
 class FetchError(Exception):
@@ -39,51 +44,92 @@ def main() -> None:
     parser.add_argument("--repo", required=True)
     parser.add_argument("--revision", required=True, help="commit of the repository")
     parser.add_argument("--pattern", action="append", required=True)
+    parser.add_argument("--ignore", action="append", default=[])
+    parser.add_argument("--need", action="append", default=[], help="PATTERN=WHAT ITS LACK MEANS")
     given = parser.parse_args()
+    wanted = Wanted(
+        given.repo, given.revision, given.pattern, given.ignore,
+        {pattern: words for pattern, _, words in (each.partition("=") for each in given.need)},
+    )  # fmt: skip
     try:
-        fetch(given.repo, given.revision, given.pattern, Path(os.environ["REPROKIT_ASSET_DIR"]))
+        fetch(wanted, Path(os.environ["REPROKIT_ASSET_DIR"]))
     except FetchError as error:
         sys.exit(_without_tokens(str(error)))
 
 
-def fetch(repo: str, revision: str, patterns: list[str], folder: Path) -> None:
+class Wanted(NamedTuple):
+    """Which files of which commit; `needs` maps patterns to what it means that no file matches."""
+
+    repo: str
+    revision: str
+    patterns: list[str]
+    ignored: list[str]
+    needs: dict[str, str]
+
+    def takes(self, name: str) -> bool:
+        """Tell whether a file of the repository is wanted."""
+        return _matches(name, self.patterns) and not _matches(name, self.ignored)
+
+
+def fetch(wanted: Wanted, folder: Path) -> None:
     """Fill a folder with the files of a commit, and write where they come from.
 
     Raises:
         FetchError: the hub does not give them, or gives something else.
     """
-    facts = _download(repo, revision, patterns, folder)
+    facts = _download(wanted, folder)
     # Its notes on the download are not weights.
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     files = _digests(folder)
-    _check(files, facts.siblings or [], repo)
-    origin = {"repo": repo, "revision": revision, "files": files}
+    _check(files, facts.siblings or [], wanted.repo)
+    origin = {"repo": wanted.repo, "revision": wanted.revision, "files": files}
     text = json.dumps(origin, indent=1, sort_keys=True)
     (folder / ORIGIN).write_text(f"{text}\n", encoding="utf-8")
 
 
-def _download(repo: str, revision: str, patterns: list[str], folder: Path) -> Any:  # noqa: ANN401
+def _download(wanted: Wanted, folder: Path) -> Any:  # noqa: ANN401
     """Download the files; return what the hub says about the repository at this commit."""
+    repo, revision = wanted.repo, wanted.revision
     try:
         hub = importlib.import_module("huggingface_hub")
     except ImportError as error:
         raise FetchError(
-            f"huggingface_hub cannot be imported in this environment ({error}); add it, or "
-            "transformers, to stack.requirements"
+            f"huggingface_hub cannot be imported here ({error}); install it beside reprokit (pip "
+            "install 'reprokit[hub]'), or add it to stack.requirements"
         ) from error
     try:
         facts = hub.HfApi().model_info(repo, revision=revision, files_metadata=True)
         _check_commit(repo, revision, facts.sha)
+        _check_offer(wanted, facts.siblings or [], folder)
         hub.snapshot_download(
-            repo, revision=revision, local_dir=str(folder), allow_patterns=patterns,
-            # Other formats of the same weights lie in folders, or under this name.
-            ignore_patterns=["*/*", "consolidated*"],
+            repo, revision=revision, local_dir=str(folder),
+            allow_patterns=wanted.patterns, ignore_patterns=wanted.ignored or None,
         )  # fmt: skip
     except FetchError:
         raise
     except Exception as error:
         raise FetchError(_explained(error, repo, revision)) from error
     return facts
+
+
+def _check_offer(wanted: Wanted, siblings: list[Any], folder: Path) -> None:
+    """Refuse before the download what cannot be used, or does not fit on the disk."""
+    taken = {each.rfilename: each.size or 0 for each in siblings if wanted.takes(each.rfilename)}
+    for pattern, words in wanted.needs.items():
+        if not any(_matches(name, pattern.split("|")) for name in taken):
+            raise FetchError(f"{wanted.repo} has no {pattern} at this commit: {words}")
+    size, free = sum(taken.values()), shutil.disk_usage(folder).free
+    if free < size + _SPARE:
+        raise FetchError(
+            f"the disk of {folder} is too full: {wanted.repo} has {size / 1e9:.1f} GB and "
+            f"{free / 1e9:.1f} GB are free; free some, or put the cache elsewhere with "
+            "REPROKIT_CACHE"
+        )
+    sys.stdout.write(f"{wanted.repo} at {wanted.revision}: {size} bytes\n")
+
+
+def _matches(name: str, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _check_commit(repo: str, revision: str, named: str | None) -> None:
@@ -93,24 +139,18 @@ def _check_commit(repo: str, revision: str, named: str | None) -> None:
 
 def _digests(folder: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
         digest = hashlib.sha256()
         with path.open("rb") as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
-        found[path.name] = {"size": path.stat().st_size, "sha256": digest.hexdigest()}
+        name = path.relative_to(folder).as_posix()
+        found[name] = {"size": path.stat().st_size, "sha256": digest.hexdigest()}
     return found
 
 
 def _check(files: dict[str, dict[str, Any]], siblings: list[Any], repo: str) -> None:
     """Hold what came against what was promised; large files have their digest on the hub."""
-    if "config.json" not in files:
-        raise FetchError(f"{repo} has no config.json at this commit: it is no transformers model")
-    if not any(name.endswith(".safetensors") for name in files):
-        raise FetchError(
-            f"{repo} has no .safetensors at this commit; other formats can run code when they are "
-            "read and are not fetched. Name a commit that has them, or set model.weights=synthetic"
-        )
     for sibling in siblings:
         stored = getattr(sibling, "lfs", None)
         promised = stored.get("sha256") if isinstance(stored, dict) else None
@@ -126,7 +166,7 @@ def _explained(error: Exception, repo: str, revision: str) -> str:
     names = {name for each in chain for name in _classes(each)}
     status = next((code for each in chain if (code := _status(each)) is not None), None)
     if status is not None:
-        return _refused(names, status, repo, revision, _first_line(error))
+        return _refused(names, status, repo, revision, error)
     if isinstance(error, OSError) and error.errno is not None and error.filename:
         return f"{error.filename} cannot be written: {error.strerror}"
     if names & _NO_NETWORK:
@@ -137,14 +177,20 @@ def _explained(error: Exception, repo: str, revision: str) -> str:
     return f"{repo} at {revision} cannot be fetched: {type(error).__name__}: {_first_line(error)}"
 
 
-def _refused(names: set[str], status: int, repo: str, revision: str, words: str) -> str:
+def _refused(names: set[str], status: int, repo: str, revision: str, error: Exception) -> str:
     """Explain an answer of the hub that is not the weights."""
+    if status == 401 and _INVALID.search(str(error)):
+        return (
+            "the hub does not accept the token: it is expired, revoked or mistyped. Make a new one "
+            f"in the settings of your account at {_endpoint()} and set HF_TOKEN to it"
+        )
     if "GatedRepoError" in names or status == 403:
         has_token = any(os.environ.get(name) for name in _TOKENS)
         found = "the one that is set has no access" if has_token else "it is not set"
         return (
-            f"{repo} is gated: accept its licence on its page at {_endpoint()} and set HF_TOKEN to "
-            f"a token of that account ({found})"
+            f"{repo} is gated: accept its licence on its page at {_endpoint()}/{repo}, wait until "
+            "access is granted, and set HF_TOKEN to a token of that account that may read gated "
+            f"repositories ({found}); model.weights=synthetic needs none"
         )
     if "RevisionNotFoundError" in names:
         return f"{repo} has no commit {revision}: correct model.revision"
@@ -153,7 +199,7 @@ def _refused(names: set[str], status: int, repo: str, revision: str, words: str)
             f"{repo} is not on the hub, or is private: check the name; for a private repository "
             "set HF_TOKEN to a token that may read it"
         )
-    return f"the hub answers {repo} with status {status}: {words}"
+    return f"the hub answers {repo} with status {status}: {_first_line(error)}"
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -1,0 +1,1 @@
+"""Models from a hub, for every adapter that asks for one; no adapter itself."""

@@ -1,0 +1,48 @@
+"""This machine as the checks see it; tests put another one in its place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reprokit.cache import CacheLayout
+from reprokit.errors import ReprokitError
+from reprokit.gpu.inventory import Inventory, survey
+from reprokit.process.tool import ToolResult, run_tool
+
+Run = Callable[[Sequence[str], float], ToolResult]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where to look.
+
+    Attributes:
+        environ: variables of the user.
+        cache: the cache that a run would use.
+        runs: folder of run directories.
+        tool: starts a program with a limit in s; used for everything that is asked.
+        gpus: asks the driver for its GPUs.
+    """
+
+    cache: CacheLayout
+    runs: Path
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    tool: Run | None = None
+    gpus: Callable[[], Inventory] = survey
+
+    def which(self, program: str) -> str | None:
+        """Find a program on the PATH."""
+        return shutil.which(program, path=self.environ.get("PATH", os.defpath))
+
+    def run(self, *argv: str, limit_s: float = 30.0) -> ToolResult:
+        """Run a program; one that cannot be started has failed with the system's words."""
+        try:
+            if self.tool is not None:
+                return self.tool(argv, limit_s)
+            return run_tool(argv, env=self.environ, timeout_s=limit_s)
+        except ReprokitError as error:
+            return ToolResult(127, "", error.what, timed_out=False)

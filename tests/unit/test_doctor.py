@@ -1,0 +1,198 @@
+"""`reprokit doctor` on machines that lack something; programs and drivers are stand-ins."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from reprokit.cache import CacheLayout
+from reprokit.doctor import devices
+from reprokit.doctor.devices import check_gpu, check_sandbox
+from reprokit.doctor.disk import check_cache, check_runs
+from reprokit.doctor.network import check_token
+from reprokit.doctor.records import Diagnosis, Level, fail, ok, warn
+from reprokit.doctor.surroundings import Surroundings
+from reprokit.doctor.tools import check_compiler, check_git, check_python, check_uv
+from reprokit.errors import ExitCode, ReprokitError
+from reprokit.gpu.inventory import FoundGpu, Inventory
+from reprokit.process.tool import ToolResult
+
+
+class Machine:
+    """A machine with the programs that a test puts on its PATH."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.bin = root, root / "bin"
+        self.bin.mkdir()
+        self.environ = {"PATH": str(self.bin), "HOME": str(root)}
+        self.answers: dict[str, ToolResult] = {}
+        self.inventory = Inventory(why="no_nvml: no driver")
+        self.asked: list[list[str]] = []
+
+    def has(self, program: str, out: str = "", *, code: int = 0, err: str = "") -> None:
+        path = self.bin / program
+        path.write_text("")
+        path.chmod(0o755)
+        self.answers[program] = ToolResult(code, out, err, timed_out=False)
+
+    def here(self) -> Surroundings:
+        return Surroundings(
+            CacheLayout(self.root / "cache"), self.root / "runs", self.environ, self.run,
+            lambda: self.inventory,
+        )  # fmt: skip
+
+    def run(self, argv: Sequence[str], limit_s: float) -> ToolResult:
+        assert limit_s > 0
+        self.asked.append(list(argv))
+        name = Path(argv[0]).name
+        if name in {"g++", "clang++"} and "-o" in argv and self.answers[name].ok:
+            Path(argv[argv.index("-o") + 1]).touch()
+        if name not in self.answers:
+            raise ReprokitError(f"cannot start {name}")
+        return self.answers[name]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def gpu(**facts: object) -> FoundGpu:
+    unknown = dict.fromkeys(FoundGpu.model_fields, None)
+    named = {"name": "H200", "sm": "sm_90", "memory_mib": 143771, "power_limit_w": 700.0}
+    return FoundGpu(**{**unknown, **named, "driver": "580", "unknown": {}, **facts})  # type: ignore[arg-type]
+
+
+def test_only_what_prevents_verify_is_a_failure() -> None:
+    good, odd = ok("a", "b", "c"), warn("a", "b", "c", "d")
+    assert Diagnosis(checks=(good, odd)).exit_code is ExitCode.REPRODUCED
+    bad = fail("a", "b", "c", "d")
+    assert Diagnosis(checks=(good, bad, odd)).exit_code is ExitCode.INFRASTRUCTURE
+
+
+def test_git_is_looked_for_and_started(machine: Machine) -> None:
+    assert check_git(machine.here()).level is Level.FAIL
+    machine.has("git", code=1, err="\n broken pipe\n")
+    assert "broken pipe" in check_git(machine.here()).found
+    machine.has("git", "git version 2.43.0\n")
+    assert check_git(machine.here()) == ok(
+        "git", "git version 2.43.0", "sources of claims can be checked out"
+    )
+
+
+def test_a_compiler_has_to_compile(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    missing = check_compiler(machine.here())
+    assert (missing.level, missing.found) == (Level.FAIL, "no g++ on the PATH")
+    machine.has("g++", code=1, err="fatal error: vector: No such file or directory")
+    assert "No such file" in check_compiler(machine.here()).found
+    machine.has("g++", "g++ (Debian) 12.2.0\nCopyright\n")
+    assert check_compiler(machine.here()).found == "g++ (Debian) 12.2.0"
+    assert "-fopenmp" in machine.asked[-2]
+    machine.environ["CXX"] = "my-c++ -stdlib=x"
+    assert "'my-c++ -stdlib=x', which is not there" in check_compiler(machine.here()).found
+
+
+def test_a_python_without_headers_is_named(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(machine.root))
+    assert "Python.h" in check_python(machine.here()).found
+    (machine.root / "Python.h").touch()
+    assert check_python(machine.here()).level is Level.OK
+
+
+def test_a_uv_that_does_not_start_and_a_damaged_configuration_are_named(machine: Machine) -> None:
+    assert check_uv(machine.here()).level is Level.FAIL
+    machine.has("uv", "uv 9.9\n")
+    assert check_uv(machine.here()).found == "uv 9.9"
+    config = machine.root / "pip.conf"
+    config.write_text("this is no configuration")
+    machine.environ["PIP_CONFIG_FILE"] = str(config)
+    damaged = check_uv(machine.here())
+    assert (damaged.level, "pip.conf" in damaged.found) == (Level.FAIL, True)
+    machine.environ["PIP_CONFIG_FILE"] = os.devnull
+    shutil.rmtree(machine.root / "cache", ignore_errors=True)
+    (machine.root / "cache").touch()
+    assert check_uv(machine.here()).level is Level.FAIL
+
+
+@pytest.mark.parametrize(
+    ("free", "level"), [(1 << 20, Level.FAIL), (5 << 30, Level.WARN), (900 << 30, Level.OK)]
+)
+def test_a_disk_is_judged_by_what_it_has_to_hold(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, free: int, level: Level
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    check = check_cache(machine.here())
+    assert (check.level, "GiB free" in check.found) == (level, True)
+    assert not (machine.root / "cache").exists()
+
+
+def test_folders_that_cannot_be_used_are_failures(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine.root / "runs").touch()
+    assert check_runs(machine.here()).level is Level.FAIL
+    roomy = SimpleNamespace(free=900 << 30)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: roomy)
+    monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_flag=os.ST_NOEXEC))
+    check = check_cache(machine.here())
+    assert (check.level, "noexec" in check.found) == (Level.FAIL, True)
+
+
+def test_a_token_is_found_and_never_shown(machine: Machine) -> None:
+    assert check_token(machine.here()).level is Level.WARN
+    stored = machine.root / ".cache" / "huggingface" / "token"
+    stored.parent.mkdir(parents=True)
+    stored.touch()
+    assert check_token(machine.here()).level is Level.WARN
+    stored.write_text("hf_secret")
+    assert check_token(machine.here()).found == f"set in {stored}"
+    machine.environ["HF_TOKEN"] = "hf_secret"
+    told = check_token(machine.here())
+    assert told.found == "set in HF_TOKEN"
+    assert "hf_secret" not in told.model_dump_json()
+    machine.environ["HF_TOKEN"] = "  "
+    assert check_token(machine.here()).found == f"set in {stored}"
+
+
+def test_no_gpu_is_a_warning_with_the_drivers_words(machine: Machine) -> None:
+    check = check_gpu(machine.here())
+    assert (check.level, check.found) == (Level.WARN, "no_nvml: no driver")
+    machine.has("rocm-smi")
+    assert "--stack host" in check_gpu(machine.here()).fix
+
+
+def test_a_gpu_is_described_and_other_work_on_it_is_named(machine: Machine) -> None:
+    machine.inventory = Inventory(gpus=(gpu(),))
+    check = check_gpu(machine.here())
+    assert check.level is Level.OK
+    assert check.found == "H200 (sm_90, 140 GiB, 700 W, driver 580)"
+    machine.has("nvidia-smi", "4242, 1024 MiB\n")
+    busy = check_gpu(machine.here())
+    assert (busy.level, "process 4242 (1024 MiB)" in busy.found) == (Level.WARN, True)
+    machine.has("nvidia-smi", "No running processes\n", code=0)
+    assert check_gpu(machine.here()).level is Level.OK
+    machine.inventory = Inventory(gpus=(gpu(mig=True, name=None, sm=None),))
+    assert "MIG" in check_gpu(machine.here()).found
+
+
+def test_a_sandbox_has_to_work(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_MARKS", ())
+    assert "not installed; on the machine itself" in check_sandbox(machine.here()).found
+    machine.has("bwrap", code=1, err="bwrap: No permissions to create new namespace")
+    assert "No permissions" in check_sandbox(machine.here()).found
+    machine.has("bwrap")
+    assert check_sandbox(machine.here()).level is Level.OK
+    monkeypatch.setattr(devices, "_MARKS", (machine.bin,))
+    assert "in a container" in check_sandbox(machine.here()).found
+
+
+def test_a_program_that_cannot_be_started_has_failed(machine: Machine) -> None:
+    assert machine.here().run("no-such-program").stderr == "cannot start no-such-program"
