@@ -37,6 +37,7 @@ class Session:
         _check_device(spec)
         torch.set_num_threads(spec.threads or self._own_threads)
         if not self._is_first:
+            gc.unfreeze()
             forget()
             _free_memory()
         self._is_first = False
