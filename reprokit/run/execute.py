@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from itertools import groupby
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from reprokit.process.lease import end_stale
 from reprokit.progress import Event, Observer
 from reprokit.run.directory import RunDirectory
 from reprokit.run.failing import Failures
+from reprokit.run.following import following
 from reprokit.run.invocation import (
     SPEC,
     InvocationSpec,
@@ -30,7 +32,7 @@ from reprokit.run.invocation import (
     read_spec,
     set_aside,
 )
-from reprokit.run.shared import recover, settle
+from reprokit.run.shared import Done, recover, settle
 from reprokit.stack import ReadyPoint
 
 
@@ -62,7 +64,7 @@ def execute(
         for batch in _processes(plan):
             for planned, outcome in work.make(batch, number):
                 number += 1
-                work.tell(planned, number, "finished", outcome)
+                work.tell_end(planned, number, outcome)
 
 
 def _processes(plan: Plan) -> Iterator[list[PlannedInvocation]]:
@@ -90,6 +92,7 @@ class _Work:
         self._plan, self._ready, self._adapter = plan, ready, adapter
         self._run, self._observer, self._cache = run, observer, cache
         self._failures = Failures(plan, adapter, run)
+        self._told: dict[str, str] = {}
 
     def tell(
         self, planned: PlannedInvocation, number: int, text: str, outcome: str | None = None
@@ -97,6 +100,12 @@ class _Work:
         done = number if outcome is not None else number - 1
         total = len(self._plan.invocations)
         self._observer(Event("run", planned.id, text, done, total, outcome))
+
+    def tell_end(self, planned: PlannedInvocation, number: int, outcome: str) -> None:
+        """Tell how an invocation ended, once."""
+        if self._told.get(planned.id) != outcome:
+            self._told[planned.id] = outcome
+            self.tell(planned, number, "finished", outcome)
 
     def make(
         self, batch: list[PlannedInvocation], done: int
@@ -121,7 +130,7 @@ class _Work:
             if batch[0].launch is None:
                 yield self._start(todo[0], ready)
             else:
-                yield from self._start_shared(batch[0].launch, todo, ready)
+                yield from self._start_shared(batch[0].launch, todo, ready, done)
         except OSError as error:
             raise RunError(f"{self._run.path} cannot be written: {error}") from error
 
@@ -225,9 +234,12 @@ class _Work:
         return spec.planned, found.outcome()
 
     def _start_shared(
-        self, launch: str, todo: list[InvocationSpec], ready: ReadyPoint
+        self, launch: str, todo: list[InvocationSpec], ready: ReadyPoint, before: int
     ) -> Iterator[tuple[PlannedInvocation, str]]:
-        """Measure invocations in one process; those that a failure leaves get a new one."""
+        """Measure invocations in one process; those that a failure leaves get a new one.
+
+        `before` is the number of invocations that are over already.
+        """
         while todo:
             specs = {spec.planned.id: spec for spec in self._with_command(launch, todo, ready)}
             first = next(iter(specs.values()))
@@ -238,15 +250,26 @@ class _Work:
                 timeout_s=first.timeout_s,
                 stages=tuple(str(self._run.invocation(name)) for name in specs),
             )  # fmt: skip
-            found = supervise(process)
             pending = [spec.planned for spec in specs.values()]
+            with self._following(pending, before):
+                found = supervise(process)
             settled, left = settle(self._run, pending, found, folder)
             for each in settled:
                 spec = specs[each.planned.id]
                 keep_record(self._run.invocation(each.planned.id), spec, each.found)
                 self._failures.remember(each.planned, ready, each.found)
                 yield each.planned, each.found.outcome()
+            before += len(settled)
             todo = [specs[planned.id] for planned in left]
+
+    def _following(
+        self, pending: list[PlannedInvocation], before: int
+    ) -> AbstractContextManager[None]:
+        def tell(index: int, done: Done) -> None:
+            outcome = "ok" if done.returncode == 0 else f"exit {done.returncode}"
+            self.tell_end(pending[index], before + index + 1, outcome)
+
+        return following([self._run.invocation(planned.id) for planned in pending], tell)
 
     def _with_command(
         self, launch: str, todo: list[InvocationSpec], ready: ReadyPoint

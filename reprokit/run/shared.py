@@ -78,16 +78,27 @@ def recover(run: RunDirectory, planned: PlannedInvocation) -> Exit | None:
     None when it was not: it has to be made again.
     """
     folder = run.invocation(planned.id)
-    done = _done(folder)
+    done = read_done(folder)
     if done is None or not _begun(folder):
         return None
     ended_s = (folder / DONE).lstat().st_mtime
     return Exit.unwatched(folder, wall_s=done.wall_s, ended_s=ended_s, returncode=done.returncode)
 
 
+def read_done(folder: Path) -> Done | None:
+    """Read what a process says of an invocation that it is over with; None where it says nothing.
+
+    Anything that is no done.json says nothing.
+    """
+    try:
+        return Done.model_validate_json(read_evidence(folder / DONE, limit=_LARGEST))
+    except (OSError, ValidationError):
+        return None
+
+
 def _ended(run: RunDirectory, planned: PlannedInvocation, found: Exit) -> Settled:
     folder = run.invocation(planned.id)
-    done = _done(folder)
+    done = read_done(folder)
     if done is None:
         return Settled(planned, _with_own_logs(found, folder))
     facts = {
@@ -121,11 +132,3 @@ def _log_sizes(folder: Path) -> dict[str, int]:
 
 def _begun(folder: Path) -> bool:
     return not folder.is_symlink() and os.path.lexists(folder / STDOUT)
-
-
-def _done(folder: Path) -> Done | None:
-    """Read done.json; anything that is not one says nothing."""
-    try:
-        return Done.model_validate_json(read_evidence(folder / DONE, limit=_LARGEST))
-    except (OSError, ValidationError):
-        return None
