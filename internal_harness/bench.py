@@ -158,7 +158,7 @@ def _compilation(
     if MODES[spec.mode] is None:
         return {"decision": NOT_ASKED, "reason": "the arm is eager", "artifact": None}
     seen = watch.observe(
-        run.untimed(), steps=spec.steps, device=spec.device, graphs_asked=spec.mode in GRAPH_MODES
+        run.untimed, steps=spec.steps, device=spec.device, graphs_asked=spec.mode in GRAPH_MODES
     )
     decision, reason = decide(seen)
     write_dump(results.path.with_name(COMPILE_DUMP), seen)

@@ -27,12 +27,13 @@ from reprokit.run.invocation import (
     invocation_record,
     is_finished,
     keep_record,
+    launch_of,
     make_command,
     point_context,
     read_spec,
     set_aside,
 )
-from reprokit.run.shared import Done, recover, settle
+from reprokit.run.shared import Done, is_begun, recover, settle
 from reprokit.stack import ReadyPoint
 
 
@@ -120,7 +121,7 @@ class _Work:
             self._end_stale_launches(batch)
             todo: list[InvocationSpec] = []
             for planned in batch:
-                outcome = self._settled_before(planned, ready, todo)
+                outcome = self._settled_before(planned, batch, ready, todo)
                 if outcome is not None:
                     done += 1
                     yield planned, outcome
@@ -135,13 +136,17 @@ class _Work:
             raise RunError(f"{self._run.path} cannot be written: {error}") from error
 
     def _settled_before(
-        self, planned: PlannedInvocation, ready: ReadyPoint, todo: list[InvocationSpec]
+        self,
+        planned: PlannedInvocation,
+        batch: list[PlannedInvocation],
+        ready: ReadyPoint,
+        todo: list[InvocationSpec],
     ) -> str | None:
         """Return how an invocation ended that needs no process; otherwise add it to `todo`."""
         mine = identity(self._plan, planned, ready)
         if is_finished(self._run, planned, mine):
             return self._kept(planned, ready)
-        if planned.launch is not None and self._recovered(planned, mine):
+        if planned.launch is not None and self._recovered(planned, batch, mine):
             return self._kept(planned, ready)
         folder = self._clear(planned)
         spec = self._spec(planned, ready, mine)
@@ -157,11 +162,16 @@ class _Work:
             self._failures.remember(planned, ready, found)
         return "kept"
 
-    def _recovered(self, planned: PlannedInvocation, mine: str) -> bool:
+    def _recovered(
+        self, planned: PlannedInvocation, batch: list[PlannedInvocation], mine: str
+    ) -> bool:
         """Keep what a shared process was over with before a kill."""
         spec = read_spec(self._run, planned, mine)
-        found = recover(self._run, planned)
-        if spec is None or found is None:
+        if spec is None or spec.launch is None:
+            return False
+        mates = [each for each in batch if launch_of(self._run, each) == spec.launch]
+        found = recover(self._run, planned, mates, self._run.path / spec.launch)
+        if found is None:
             return False
         keep_record(self._run.invocation(planned.id), spec, found)
         return True
@@ -173,12 +183,12 @@ class _Work:
                 end_stale(folder)
                 attempt += 1
 
-    def _clear(self, planned: PlannedInvocation) -> Path:
+    def _clear(self, planned: PlannedInvocation, why: str = "was interrupted") -> Path:
         """Give the invocation an empty directory."""
         folder = self._run.invocation(planned.id)
         aside = set_aside(folder)
         if aside is not None:
-            text = f"was interrupted; its files are kept as {aside.name}"
+            text = f"{why}; its files are kept as {aside.name}"
             self._observer(Event("run", planned.id, text))
         folder.mkdir(parents=True)
         return folder
@@ -260,6 +270,9 @@ class _Work:
                 self._failures.remember(each.planned, ready, each.found)
                 yield each.planned, each.found.outcome()
             before += len(settled)
+            for planned in left:
+                if is_begun(self._run, planned):
+                    self._clear(planned, "was measured after a failure in its process")
             todo = [specs[planned.id] for planned in left]
 
     def _following(

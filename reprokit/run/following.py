@@ -22,7 +22,7 @@ def following(
     Args:
         folders: of the invocations, in the order in which the process takes them.
         tell: called with the index of a folder and what the process says of it, in a thread of
-            its own, never again after the block.
+            its own, never again after the block. When it raises, nothing more is told here.
         period_s: time between two looks.
     """
     ended = threading.Event()
@@ -32,7 +32,10 @@ def following(
         while index < len(folders):
             done = read_done(folders[index])
             if done is not None:
-                tell(index, done)
+                try:
+                    tell(index, done)
+                except Exception:  # noqa: BLE001 - the caller tells the next event, and meets it
+                    return
                 index += 1
             elif ended.wait(period_s):
                 return

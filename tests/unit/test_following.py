@@ -54,3 +54,21 @@ def test_an_exception_in_the_block_ends_the_following(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), block:
         raise KeyboardInterrupt
     assert threading.active_count() == threads
+
+
+def test_who_cannot_be_told_is_told_no_more_and_nothing_else_ends(tmp_path: Path) -> None:
+    """An exception would end in `threading.excepthook`, which pytest makes an error."""
+    folders = _folders(tmp_path, 2)
+    for folder in folders:
+        (folder / "done.json").write_text(DONE % 0)
+    told: list[int] = []
+    first = threading.Event()
+
+    def tell(index: int, done: Done) -> None:
+        told.append(index)
+        first.set()
+        raise BrokenPipeError
+
+    with following(folders, tell, period_s=PERIOD_S):
+        assert first.wait(10)
+    assert told == [0]

@@ -7,20 +7,22 @@ from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
+from scripted_plan import new_run, scripted_plan
 
 from reprokit.adapter import Setup
 from reprokit.claim.model import Claim
 from reprokit.envs import host_stacks
 from reprokit.envs.host import host_interpreter
-from reprokit.envs.host_probe import HostFindings, Installed
+from reprokit.envs.host_probe import HostFindings, Installed, host_changes, host_key
 from reprokit.envs.host_stacks import HostEnvironment, HostStacks
 from reprokit.envs.probe import ProbeError
 from reprokit.envs.steps import StepFailure
-from reprokit.errors import UsageError
+from reprokit.errors import DamagedRunError, UsageError
 from reprokit.plan import Plan
+from reprokit.points import _check_same
 from reprokit.progress import nobody
 from reprokit.records import Scalar
-from reprokit.stack import Distribution, Probe, StackPoint
+from reprokit.stack import Distribution, Probe, ReadyPoint, StackPoint
 
 MARKERS = {"python_version": "3.11", "sys_platform": "linux", "platform_machine": "x86_64"}
 
@@ -124,7 +126,7 @@ class Judge:
         self, asked: StackPoint, found: HostFindings, lock: str | None = None
     ) -> HostEnvironment | StepFailure:
         self._monkeypatch.setattr(host_stacks, "probe_host", lambda python, names: found)
-        return stacks(asked, lock).make(())["p"]
+        return stacks(asked, lock).make()["p"]
 
     def good(
         self, asked: StackPoint, found: HostFindings, lock: str | None = None
@@ -221,6 +223,16 @@ def test_versions_of_vendors_are_compared_and_never_guessed(
     assert (judged.unmet == ()) is fits
 
 
+@pytest.mark.parametrize(
+    ("asked", "fits"), [("torch>=2.7", True), ("torch>=2.8", False), ("torch<2.8", False)]
+)
+def test_a_vendors_version_between_releases_is_in_the_range_that_holds_it(
+    judge: Judge, asked: str, fits: bool
+) -> None:
+    judged = judge.good(point(asked), host(distribution("torch", "2.8.0a0+git1.nv25.6")))
+    assert (judged.unmet == ()) is fits
+
+
 def test_everything_that_is_missing_is_listed_at_once(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,5 +299,54 @@ def test_an_interpreter_that_cannot_be_probed_fails_every_point(
         raise ProbeError("it hangs", hint="Try another")
 
     monkeypatch.setattr(host_stacks, "probe_host", fails)
-    failure = stacks(point("a")).make(())["p"]
+    failure = stacks(point("a")).make()["p"]
     assert failure == StepFailure("probe_failed", "it hangs. Try another")
+
+
+PROBED = Probe(
+    python="3.11.7", executable="/shared/bin/python3",
+    distributions=(Distribution(name="torch", version="2.8.0", record_sha256="0"),),
+    altered=("torch/a.py",), torch={"version": "2.8.0", "git_version": "a", "file": "/x/t.py"},
+    platform={"machine": "x86_64", "libc": "glibc 2.35", "processor": "some"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"python": "3.11.8"}, False),
+        ({"platform": {"machine": "aarch64", "libc": "glibc 2.35"}}, False),
+        ({"platform": {"machine": "x86_64", "libc": "musl 1.2"}}, False),
+        ({"platform": {"machine": "x86_64", "libc": "glibc 2.35", "processor": "other"}}, True),
+        ({"torch": {"version": "2.8.0", "git_version": "b", "file": "/x/t.py"}}, False),
+        ({"torch": {"version": "2.8.0", "git_version": "a", "file": "/y/t.py"}}, True),
+        ({"triton": {"version": "3.4.0"}}, False),
+        ({"altered": ()}, False),
+        ({"unrecorded": ("torch/b.py",)}, False),
+        ({"executable": "/elsewhere/python3"}, True),
+    ],
+)
+def test_the_key_of_an_interpreter_is_what_it_would_run(
+    change: dict[str, object], same: bool
+) -> None:
+    other = PROBED.model_copy(update=change)
+    assert (host_key(other) == host_key(PROBED)) is same
+    assert (host_changes(PROBED, other) == ()) is same
+
+
+@pytest.mark.parametrize("kind", ["altered", "unrecorded"])
+def test_files_that_are_others_than_before_are_named(kind: str) -> None:
+    """As many as before, so that no count tells it."""
+    before = PROBED.model_copy(update={kind: ("torch/a.py",)})
+    now = PROBED.model_copy(update={kind: ("torch/b.py",)})
+    told = host_changes(before, now)
+    assert "torch/b.py is another file than it was" in told
+
+
+@pytest.mark.parametrize("part", ["identity", "lock_sha256", "tree"])
+def test_a_point_that_is_another_one_is_not_measured_on(tmp_path: Path, part: str) -> None:
+    run = new_run(scripted_plan(), tmp_path)
+    before = ReadyPoint(point="p", identity="a", lock_sha256="b", tree="c", python="/p")
+    _check_same(run, before, before.model_copy(update={"python": "/q"}))
+    with pytest.raises(DamagedRunError, match="another environment or source"):
+        _check_same(run, before, before.model_copy(update={part: "other"}))
