@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,12 +32,25 @@ def profile(run: Callable[[], object], device: str) -> tuple[Profile, str | None
         raise
     try:
         profiler.__exit__(None, None, None)
-        found = read_profile(_events(profiler))
+        with _without_collections():
+            found = read_profile(_events(profiler))
     except Exception as error:
         return Profile(), f"the profiler failed: {_short(error)}"
     if device == "cuda" and not found.kernels:
         problem = "the profiler saw no kernel on the device: tracing it may not be permitted here"
     return found, problem
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep the collector of cycles out: a million new records would call it again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _profiler(device: str) -> Any:  # noqa: ANN401

@@ -12,8 +12,8 @@ import compile_counters
 import torch
 from compile_counters import loaded
 from compile_profile import profile
-from compile_proof import Observation
-from profile_reading import is_generated
+from compile_proof import LEAST_SHARE, Observation
+from profile_reading import is_generated, looked_at
 
 _VARIABLES = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE", "TORCHDYNAMO_SUPPRESS_ERRORS")
 _TOLD = ("skipping cudagraph", "recompile_limit", "cache_size_limit", "recompile limit")
@@ -43,19 +43,24 @@ class CompileWatch:
         self._after = compile_counters.counters_now()
 
     def observe(
-        self, run: Callable[[], object], *, steps: int, device: str, graphs_asked: bool = False
+        self,
+        prepared: Callable[[], Callable[[], object]],
+        *,
+        steps: int,
+        device: str,
+        graphs_asked: bool = False,
     ) -> Observation:
-        """Profile one run that nobody times and put all that was seen together.
+        """Profile a run that nobody times and put all that was seen together.
 
         Args:
-            run: what an iteration times; it is called once.
+            prepared: prepares what an iteration times, and returns it; each is called once.
             steps: calls of the compiled model in it.
             device: "cpu" or "cuda".
             graphs_asked: the mode asks for CUDA graphs.
         """
         counted, entries, logged = self._after[0], compile_counters.compilations(), _Ear.heard()
         breaks, skips = compile_counters.graph_breaks(), "inductor.cudagraph_skips"
-        seen, problem = profile(run, device)
+        seen, problem = looked_at(lambda: profile(prepared(), device), least_share=LEAST_SHARE)
         return Observation(
             steps=steps,
             device=device,

@@ -9,7 +9,6 @@ configuration differently is found out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +30,27 @@ def build_model(spec: Spec) -> torch.nn.Module:
             what this release of transformers makes is not what models.json describes.
     """
     entry = _known().get(spec.model)
-    if entry is not None:
-        _check_positions(spec, entry["config"])
     model = _loaded(spec) if spec.weights == HUB else _synthetic(spec, entry)
-    _check_positions(spec, vars(model.config))
+    check_positions(spec, model)
     counted = count_parameters(model)
     checked = entry is not None and "quantized" not in entry
     if entry is not None and checked and counted != entry["parameters"]:
         raise SpecError(f"{spec.model} has {counted} parameters, not {entry['parameters']}")
     return model.eval()
+
+
+def check_positions(spec: Spec, model: torch.nn.Module) -> None:
+    """Refuse more positions than the model has; GPT-2 has another word for them.
+
+    Raises:
+        SpecError: the spec asks for more.
+    """
+    config = vars(model.config)
+    positions = config.get("max_position_embeddings", config.get("n_positions"))
+    if positions is not None and spec.positions > positions:
+        raise SpecError(
+            f"{spec.model} has {positions} positions, and {spec.positions} are asked for"
+        )
 
 
 def model_facts(spec: Spec, model: torch.nn.Module) -> dict[str, object]:
@@ -101,12 +112,3 @@ def _directory(spec: Spec) -> Path:
     if spec.weights_dir is None:
         raise SpecError(f"weights of {spec.model} from the hub are asked for, and no folder named")
     return Path(spec.weights_dir)
-
-
-def _check_positions(spec: Spec, config: Mapping[str, Any]) -> None:
-    """Refuse more positions than the model has; GPT-2 has another word for them."""
-    positions = config.get("max_position_embeddings", config.get("n_positions"))
-    if positions is not None and spec.positions > positions:
-        raise SpecError(
-            f"{spec.model} has {positions} positions, and {spec.positions} are asked for"
-        )

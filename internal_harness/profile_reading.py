@@ -8,7 +8,7 @@ Kernels on a GPU belong to the host operation that launched them, or that replay
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 _MARK = re.compile(r"## Call CompiledFxGraph (\S+) ##")
@@ -91,6 +91,29 @@ def read_profile(events: Iterable[Event]) -> Profile:
         if event.name in _PRODUCTS and not event.on_device and not within:
             products[event.name] = products.get(event.name, 0) + 1
     return Profile(graphs, launches, kernels, share, outside, products)
+
+
+def looked_at(
+    look: Callable[[], tuple[Profile, str | None]], *, least_share: float, most: int = 3
+) -> tuple[Profile, str | None]:
+    """Profile a run, and again where its times alone speak against it.
+
+    A host's times are wall times: one operation that loses the processor for some milliseconds
+    outweighs all graphs of a small model. What really runs outside of graphs does so every time.
+
+    Args:
+        look: profiles one run; returns what executed, and why that cannot be told.
+        least_share: of the work, by compiled graphs, below which it is looked at again.
+        most: profiles altogether.
+    """
+    seen, problem = look()
+    for _ in range(most - 1):
+        if problem is not None or seen.products or seen.share is None or seen.share >= least_share:
+            break
+        other, problem = look()
+        if problem is not None or other.products or (other.share or 0.0) > (seen.share or 0.0):
+            seen = other
+    return seen, problem
 
 
 def _inside(events: list[Event]) -> list[bool]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from bench import measure
 from compile_watch import forget
-from model_zoo import build_model
+from model_zoo import build_model, check_positions
 from result_file import ResultFile
 from spec import Spec, SpecError
 
@@ -37,6 +37,7 @@ class Session:
         _check_device(spec)
         torch.set_num_threads(spec.threads or self._own_threads)
         if not self._is_first:
+            gc.unfreeze()
             forget()
             _free_memory()
         self._is_first = False
@@ -44,18 +45,15 @@ class Session:
 
     def _model_of(self, spec: Spec) -> torch.nn.Module:
         key = tuple(getattr(spec, name) for name in _MODEL_FIELDS)
-        if key != self._key:
-            # The old one goes first: two may not fit on the device.
-            self._key = self._model = None
-            _free_memory()
-            with torch.inference_mode():
-                self._model = build_model(spec)
-            self._key = key
-        most = getattr(self._model.config, "max_position_embeddings", None)
-        if most is not None and spec.positions > most:
-            raise SpecError(
-                f"{spec.model} has {most} positions, and {spec.positions} are asked for"
-            )
+        if key == self._key:
+            check_positions(spec, self._model)  # it was built for a spec that may ask for fewer
+            return self._model
+        # The old one goes first: two may not fit on the device.
+        self._key = self._model = None
+        _free_memory()
+        with torch.inference_mode():
+            self._model = build_model(spec)
+        self._key = key
         return self._model
 
 

@@ -31,7 +31,8 @@ class PlannedInvocation(Record):
     """One measurement of a cell by a process; `id` is `<point>__<cell>__<arm>__<index>`.
 
     Attributes:
-        index: of the process launch, from 0; two digits in the id.
+        index: of the repetition, from 0, among those of the same point, cell and arm; at least two
+            digits in the id.
         launch: id of the process that measures several cells one after the other; None for a
             process of its own. Invocations of one launch follow each other in the plan.
     """

@@ -163,7 +163,8 @@ class Protocol(Record):
         share_process: measure the cells of one arm one after the other in one process, where the
             adapter can; a cell that fails ends the process, and the next ones get a new one.
         same_failure_stops: after so many equal failures of one arm in one cell its further
-            invocations are not made; 0 for never.
+            invocations are not made; 0 for never. A claim about a rate of failures (`stability`) is
+            measured in full whatever stands here, for stopping would raise the rate.
     """
 
     invocations: Positive = 5

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from reprokit.stack import ReadyPoint
     from reprokit.verdict.records import Verdict
 
-_SHOWN_INVOCATIONS = 40
-
 
 def show_plan(claim: Claim, plan: Plan, machine: Machine, *, as_json: bool) -> None:
     """Print what a run would do."""

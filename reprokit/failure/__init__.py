@@ -10,5 +10,13 @@ prefixed as torch.distributed does.
 from reprokit.failure.fingerprint import fingerprint
 from reprokit.failure.read import is_out_of_memory, make_failure, read_failure
 from reprokit.failure.taxonomy import classify
+from reprokit.failure.traceback import shortened
 
-__all__ = ["classify", "fingerprint", "is_out_of_memory", "make_failure", "read_failure"]
+__all__ = [
+    "classify",
+    "fingerprint",
+    "is_out_of_memory",
+    "make_failure",
+    "read_failure",
+    "shortened",
+]

@@ -40,16 +40,30 @@ _TRITON_CLASSES = frozenset(
 
 @dataclass(frozen=True)
 class _Rule:
-    """A kind with the classes and the words that are enough to name it."""
+    """A kind with the classes and the words that are enough to name it.
+
+    Words are searched in whatever a benchmark wrote: none may take more than linear time.
+
+    Attributes:
+        then: words of which the second follow the first in a line, however much stands between.
+    """
 
     kind: FailureKind
     words: re.Pattern[str] | None = None
     classes: frozenset[str] = frozenset()
+    then: tuple[re.Pattern[str], re.Pattern[str]] | None = None
 
     def fits(self, name: str, message: str) -> bool:
         if name.rpartition(".")[2] in self.classes:
             return True
-        return self.words is not None and self.words.search(message) is not None
+        if self.words is not None and self.words.search(message) is not None:
+            return True
+        return self.then is not None and _follows(*self.then, message)
+
+
+def _follows(first: re.Pattern[str], second: re.Pattern[str], message: str) -> bool:
+    lines = ((line, first.search(line)) for line in message.split("\n"))
+    return any(found and second.search(line, found.end()) for line, found in lines)
 
 
 _RULES = (
@@ -91,7 +105,8 @@ _RULES = (
             r"|module '(triton|torch|transformers|numpy)\b[\w.]*' has no attribute"
             r"|'?(CompiledKernel|KernelMetadata|AttrsDescriptor|ASTSource|GPUTarget|JITFunction)\b"
             r".{0,200}(has no attribute|does not has any of the attributes)"
-            r"|\b(launcher|AttrsDescriptor|ASTSource|make_launcher)\S*\(\) (missing|got|takes) "
+            r"|\b(launcher|AttrsDescriptor|ASTSource|make_launcher)\S{0,99}\(\) "
+            r"(missing|got|takes) "
             r"|undefined symbol: |version `\w+' not found"
             r"|no kernel image is available|driver on your system is too old"
             r"|driver version is insufficient|compiled with an unsupported toolchain"
@@ -108,12 +123,17 @@ _RULES = (
             r"|Failed to find C compiler|libcuda\.so cannot (be )?found|Triton Error \["
             r"|ptxas\b.{0,200}(fail|fatal|error)|PTXASError|Internal Triton PTX codegen error"
             r"|PassManager::run failed|No valid triton configs|0 active drivers"
-            r"|Command '?\[.{0,2000}(cuda_utils|__triton_launch|triton_\.cpython|[/\\]triton[/\\])"
             r"|Failed to (build|launch|compile) .{0,200}triton"
             r"|triton\b.{0,200} (compilation|build) failed",
             re.IGNORECASE,
         ),
         _TRITON_CLASSES,
+        then=(
+            re.compile(r"Command '?\[", re.IGNORECASE),
+            re.compile(
+                r"cuda_utils|__triton_launch|triton_\.cpython|[/\\]triton[/\\]", re.IGNORECASE
+            ),
+        ),
     ),
     _Rule(
         FailureKind.CUDAGRAPH_ASSERTION,

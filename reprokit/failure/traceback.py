@@ -59,14 +59,18 @@ class Block:
         lines = self.message
         while lines and lines[-1].strip() in {"", '"""', "'''"}:  # the quotes of a RemoteTraceback
             lines = lines[:-1]
-        text = "\n".join(lines).strip("\n").rstrip()
-        if len(text) > LONGEST_MESSAGE:
-            return f"{text[:LONGEST_MESSAGE]}\n[{len(text) - LONGEST_MESSAGE} more in the log]"
-        return text
+        return shortened("\n".join(lines).strip("\n").rstrip())
 
     def as_cause(self) -> Cause:
         """Return it as a link of the chain that led to another."""
         return Cause(exception=self.exception or "unknown", message=self.text())
+
+
+def shortened(message: str) -> str:
+    """Cut a message with a remark where it is absurdly long."""
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    return f"{message[:LONGEST_MESSAGE]}\n[{len(message) - LONGEST_MESSAGE} more characters]"
 
 
 def parse_tracebacks(lines: list[str]) -> list[Block]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from reprokit.plan import Plan
 from reprokit.report.markup import code, details, table, text
@@ -13,9 +13,14 @@ from reprokit.verdict.wording import count
 _SHORT = 12
 _MOST_FILES = 20
 _MOST_VARIABLES = 50
-_HOW_VERIFIED = (
-    "Versions are what each environment said from inside; torch and triton are checked file by "
-    "file against the digests of their own RECORD."
+_SAID = "Versions are what each environment said from inside."
+_LOCKED = (
+    "In locked environments torch and triton are checked file by file against the digests of their "
+    "own RECORD."
+)
+_HOST = (
+    "An existing interpreter has no lock: files of packages that the claim needs are compared with "
+    "their RECORD where there is one, and what has none is listed as not verified."
 )
 
 
@@ -28,7 +33,7 @@ def environment_section(verdict: Verdict, plan: Plan, ready: Mapping[str, ReadyP
     lines = [
         "## Environments",
         "",
-        _HOW_VERIFIED,
+        " ".join(_how_verified(verdict)),
         "",
         *table(header, (_row(each, packages) for each in verdict.environments)),
         "",
@@ -42,6 +47,16 @@ def environment_section(verdict: Verdict, plan: Plan, ready: Mapping[str, ReadyP
         for each in plan.excluded
     ]
     return lines
+
+
+def _how_verified(verdict: Verdict) -> Iterator[str]:
+    """Say how it is known what was measured; a file compared with nothing is never verified."""
+    hosts = [each.locked is False for each in verdict.environments]
+    yield _SAID
+    if not all(hosts):
+        yield _LOCKED
+    if any(hosts):
+        yield _HOST
 
 
 def _row(each: PointEnvironment, packages: list[str]) -> list[str]:

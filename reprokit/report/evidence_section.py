@@ -72,16 +72,14 @@ def invocations_section(verdict: Verdict) -> list[str]:
         return []
     rows = [
         [
-            place(point),
+            _places(places),
             code(cell),
             text(verdict.arms.get(arm, arm)),
             ", ".join("none" if each.mean is None else number(each.mean) for each in mine),
             _each([each.n for each in mine]),
             _each([each.cold for each in mine]),
         ]
-        for point in verdict.points
-        if _measured_anything(point)
-        for (cell, arm), mine in _by_arm(point).items()
+        for (_, cell, arm, mine), places in _by_arm(verdict).items()
     ]
     means = ["arm", "mean of each invocation", "iterations", "cold, unused"]
     return [
@@ -98,10 +96,16 @@ def _measured_anything(point: PointVerdict) -> bool:
     return any(each.statuses.get(RowStatus.OK) for each in point.survival)
 
 
-def _by_arm(point: PointVerdict) -> dict[tuple[str, Arm], list[InvocationSummary]]:
-    groups: dict[tuple[str, Arm], list[InvocationSummary]] = {}
-    for each in point.invocations:
-        groups.setdefault((each.cell, each.arm), []).append(each)
+_Measured = tuple[str, str, Arm, tuple[InvocationSummary, ...]]
+
+
+def _by_arm(verdict: Verdict) -> dict[_Measured, list[PointVerdict]]:
+    """Put the invocations of an arm in a cell together, with all points that use them."""
+    groups: dict[_Measured, list[PointVerdict]] = {}
+    for point in filter(_measured_anything, verdict.points):
+        for cell, arm in dict.fromkeys((each.cell, each.arm) for each in point.invocations):
+            mine = (each for each in point.invocations if (each.cell, each.arm) == (cell, arm))
+            groups.setdefault((point.point, cell, arm, tuple(mine)), []).append(point)
     return groups
 
 
@@ -114,6 +118,10 @@ def _each(counts: list[int]) -> str:
 def place(point: PointVerdict) -> str:
     """Name a point by its axes."""
     return text(position(point.axes)) or code(point.point)
+
+
+def _places(points: Iterable[PointVerdict]) -> str:
+    return "; ".join(map(place, points))
 
 
 _HEADER = ["estimate", "value", "n", "method"]
@@ -158,18 +166,20 @@ def _figures(point: PointVerdict) -> list[str]:
 def _failure(verdict: Verdict, group: Sequence[tuple[PointVerdict, FailureGroup]]) -> list[str]:
     first = group[0][1]
     arm = text(verdict.arms.get(first.arm, first.arm))
-    launches = sum(failure.invocations for _, failure in group)
-    rows = sum(failure.rows for _, failure in group)
-    counted = f"{count(launches, 'invocation')} ({count(rows, 'iteration')})"
+    same: dict[tuple[str, ...], list[tuple[PointVerdict, FailureGroup]]] = {}
+    for point, failure in group:
+        same.setdefault(tuple(failure.per_invocation), []).append((point, failure))
+    once = {name: rows for _, failure in group for name, rows in failure.per_invocation.items()}
+    counted = f"{count(len(once), 'invocation')} ({count(sum(once.values()), 'iteration')})"
     headline = code(kind_words(first) + first.headline)
     lines = [f"- **{arm}**, {counted} {status_words(first.status)}: {headline}"]
     facts = {"class": first.exception, "frame": first.frame, "fingerprint": first.fingerprint}
     lines += [f"  - {name}: {code(fact)}" for name, fact in facts.items() if fact]
     lines += [f"  - caused by: {code(cause)}" for cause in first.causes]
     lines += [
-        f"  - at {place(point)}: {count(failure.invocations, 'invocation')}"
-        + (f", log {code(failure.log)}" if failure.log else "")
-        for point, failure in group
+        f"  - at {_places(point for point, _ in mine)}: {count(len(names), 'invocation')}"
+        + (f", log {code(log)}" if (log := mine[0][1].log) else "")
+        for names, mine in same.items()
     ]
     return lines
 

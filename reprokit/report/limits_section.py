@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 
 from reprokit.claim.model import Claim
 from reprokit.plan import Plan
@@ -84,8 +85,29 @@ def limits_section(verdict: Verdict, claim: Claim, plan: Plan) -> list[str]:
         lines.append("The design does not tell what every axis does; see Which axis.")
     if plan.design == "one-at-a-time" and len(plan.axes) > 1:
         lines.append("Axes were varied one at a time: how they act together was not measured.")
-    lines += [text(note) for note in verdict.notes]
+    lines += [*_shared(plan), *(text(note) for note in verdict.notes)]
     return ["## What this does not tell", "", *(f"- {line}" for line in lines)]
+
+
+def _shared(plan: Plan) -> Iterator[str]:
+    """Say where measurements that are told apart are not independent of each other."""
+    axes = {
+        name
+        for cell, owner in plan.baselines.items()
+        for name, value in plan.cell(cell).axes.items()
+        if plan.cell(owner).axes.get(name) != value
+    }
+    if axes:
+        names = " and ".join(code(name) for name in sorted(axes))
+        yield (
+            f"The baseline was measured once for all values of {names}: what moved it moved every "
+            "comparison with it."
+        )
+    if any(planned.launch is not None for planned in plan.invocations):
+        yield (
+            "The cells of an arm were measured in one process, one after the other: what an "
+            "earlier one left behind may have moved a later one."
+        )
 
 
 def _block(*commands: str) -> list[str]:

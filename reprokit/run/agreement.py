@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from reprokit.records import Arm, Evidence, Row, RowStatus
 
@@ -23,6 +24,7 @@ OUTPUT_TIED = "output_tied"
 
 _Place = tuple[str, str]
 _MOST_NAMED = 4
+_MISSING = "output_missing: no output tokens, where the baseline gave its own"
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -78,11 +80,17 @@ def _repeated(group: Sequence[Row]) -> str:
 def _checked(row: Row, baseline: Sequence[Row]) -> Row:
     """Compare a subject's row with the ok rows of its baseline."""
     known = [each for each in baseline if each.evidence.output_tokens is not None]
-    if row.evidence.output_tokens is None or not known:
+    if not known:
         return _labelled(row, OUTPUT_UNCHECKED)
+    if row.evidence.output_tokens is None:
+        # Whoever keeps its output to itself is not believed where the other arm showed its own.
+        return _lowered(row, _MISSING, RowStatus.FALL_THROUGH)
     comparable = [each for each in known if _same_input(row.evidence, each.evidence)]
-    if not comparable:
-        return _without_counterpart(row, known)
+    return _agreeing(row, comparable) if comparable else _without_counterpart(row, known)
+
+
+def _agreeing(row: Row, comparable: Sequence[Row]) -> Row:
+    """Keep a row that agrees with one of the baseline's rows of the same input."""
     found = [_compared(row.evidence, each.evidence) for each in comparable]
     # A baseline may disagree with itself from one process to the next; that is no error of the
     # subject, so one output that it agrees with is enough.
@@ -92,7 +100,7 @@ def _checked(row: Row, baseline: Sequence[Row]) -> Row:
         return _labelled(row, OUTPUT_TIED)
     apart = [each.apart for each in found if each.position is None and each.apart is not None]
     if apart:
-        return _lowered(row, _far_apart(min(apart), row.evidence.logit_tolerance))
+        return _lowered(row, _far_apart(min(apart)))
     outputs = {each.evidence.output_tokens for each in comparable}
     among = (
         "the baseline's" if len(outputs) == 1 else f"each of {len(outputs)} outputs of the baseline"
@@ -119,6 +127,13 @@ def _same_input(one: Evidence, other: Evidence) -> bool:
     return None in digests or len(digests) == 1
 
 
+class _Distance(NamedTuple):
+    """Difference of logits relative to their size, and the most that rounding explains."""
+
+    relative: float
+    allowed: float
+
+
 @dataclass(frozen=True)
 class _Comparison:
     """How two outputs differ.
@@ -126,12 +141,12 @@ class _Comparison:
     Attributes:
         position: of the first token that differs beyond rounding; None for nowhere.
         tied: tokens that differ were accepted as ties.
-        apart: relative difference of the logits where it is beyond rounding; else None.
+        apart: how far the logits are apart where that is beyond rounding; else None.
     """
 
     position: int | None
     tied: bool = False
-    apart: float | None = None
+    apart: _Distance | None = None
 
 
 def _compared(subject: Evidence, baseline: Evidence) -> _Comparison:
@@ -156,7 +171,7 @@ def _compared(subject: Evidence, baseline: Evidence) -> _Comparison:
     return _Comparison(None, tied=bool(diverged), apart=_apart(subject, baseline, left_out))
 
 
-def _apart(subject: Evidence, baseline: Evidence, left_out: set[int]) -> float | None:
+def _apart(subject: Evidence, baseline: Evidence, left_out: set[int]) -> _Distance | None:
     """Return how far the logits are apart, the worst sequence; None within the tolerance.
 
     Sequences that went on from another token have other logits and are left out. Where one side
@@ -167,14 +182,14 @@ def _apart(subject: Evidence, baseline: Evidence, left_out: set[int]) -> float |
     if mine is None or theirs is None or not tolerances:
         return None
     if [len(each) for each in mine] != [len(each) for each in theirs]:
-        return math.inf
+        return _Distance(math.inf, min(tolerances))
     found = [
         _relative(one, other)
         for place, (one, other) in enumerate(zip(mine, theirs, strict=True))
         if place not in left_out
     ]
-    worst = max(found, default=0.0)
-    return None if worst <= min(tolerances) else worst
+    worst = _Distance(max(found, default=0.0), min(tolerances))
+    return None if worst.relative <= worst.allowed else worst
 
 
 def _relative(one: Sequence[float], other: Sequence[float]) -> float:
@@ -187,11 +202,10 @@ def _relative(one: Sequence[float], other: Sequence[float]) -> float:
     return difference / size
 
 
-def _far_apart(apart: float, tolerance: float | None) -> str:
-    allowed = "" if tolerance is None else f"; rounding explains {tolerance:.2g} at the most"
+def _far_apart(apart: _Distance) -> str:
     return (
         f"output_differs: the greedy tokens are the baseline's, but the logits differ by "
-        f"{apart:.2g} of their size{allowed}"
+        f"{apart.relative:.2g} of their size; rounding explains {apart.allowed:.2g} at the most"
     )
 
 
@@ -205,5 +219,5 @@ def _labelled(row: Row, label: str) -> Row:
     return row.model_copy(update={"labels": (*row.labels, label)})
 
 
-def _lowered(row: Row, reason: str) -> Row:
-    return row.model_copy(update={"status": RowStatus.WRONG_OUTPUT, "reason": reason})
+def _lowered(row: Row, reason: str, status: RowStatus = RowStatus.WRONG_OUTPUT) -> Row:
+    return row.model_copy(update={"status": status, "reason": reason})

@@ -86,7 +86,7 @@ def make_invocations(
             continue
         for planned, outcome in work.make(batch, number):
             number += 1
-            work.tell(planned, number, "finished", outcome)
+            work.tell_end(planned, number, outcome)
     if plan.phase_probe:
         probe_phases(work, run, ready, adapter, points, observer)
     return number

@@ -11,13 +11,15 @@ from collections import defaultdict
 from pathlib import Path
 
 from reprokit.adapter import Adapter, Reading
-from reprokit.failure import make_failure, read_failure
+from reprokit.failure import fingerprint, make_failure, read_failure, shortened
 from reprokit.plan import Plan, PlannedInvocation
 from reprokit.process.launch import Exit
 from reprokit.records import STOPPED_EARLY, Arm, Failure
 from reprokit.run.directory import RunDirectory
 from reprokit.run.invocation import invocation_record, point_context
 from reprokit.stack import ReadyPoint
+
+_MOST_CAUSES = 50
 
 
 def logged_failure(
@@ -39,13 +41,18 @@ def logged_failure(
 
 
 def fingerprinted(failure: Failure) -> Failure:
-    """Give a failure that an adapter left without a fingerprint the one that all others have."""
-    if failure.fingerprint:
-        return failure
-    return make_failure(
-        failure.exception, failure.message,
-        frame=failure.frame, causes=failure.causes, log=failure.log,
-    )  # fmt: skip
+    """Bound a failure that a benchmark recorded, and give it the fingerprint that all others have.
+
+    What was read from a log is bounded already; a benchmark writes as much as it likes.
+    """
+    causes = (
+        cause.model_copy(update={"message": shortened(cause.message)})
+        for cause in failure.causes[-_MOST_CAUSES:]
+    )
+    message = shortened(failure.message)
+    digest = failure.fingerprint or fingerprint(failure.exception, message, failure.frame)
+    changes = {"message": message, "causes": tuple(causes), "fingerprint": digest}
+    return failure.model_copy(update=changes)
 
 
 class Failures:

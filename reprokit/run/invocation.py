@@ -210,6 +210,12 @@ def set_aside(folder: Path) -> Path | None:
     return folder.rename(aside)
 
 
+def launch_of(run: RunDirectory, planned: PlannedInvocation) -> str | None:
+    """Name the directory of the shared process that was to measure an invocation."""
+    spec = _spec_in(run.invocation(planned.id))
+    return spec.launch if spec is not None else None
+
+
 def removed_variables(run: RunDirectory) -> tuple[str, ...]:
     """Name the variables that were kept from any invocation; a spec that is gone names none."""
     specs = (_spec_in(run.invocation(planned.id)) for planned in run.plan.invocations)

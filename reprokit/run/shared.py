@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from reprokit.evidence import read_evidence
 from reprokit.plan import PlannedInvocation
-from reprokit.process.launch import STDERR, STDOUT, Exit
+from reprokit.process.launch import STDERR, STDOUT, Exit, read_exit
 from reprokit.process.supervisor import log_size
 from reprokit.records import Record
 from reprokit.run.directory import RunDirectory
@@ -54,7 +54,8 @@ def settle(
     """Say how the invocations of an ended process ended, and which it did not come to.
 
     A process that ended before it began with any of them has failed for all. One that died after
-    the last of them died in that one: a claim cannot rest on a process that died.
+    the last of them died in that one: a claim cannot rest on a process that died. What it measured
+    after a failure is not to be relied on and is left for a new process.
 
     Args:
         run: the run directory.
@@ -62,32 +63,69 @@ def settle(
         found: how it ended.
         launch: its own directory, with its logs.
     """
-    begun = [planned for planned in pending if _begun(run.invocation(planned.id))]
+    begun = [planned for planned in pending if is_begun(run, planned)]
     if not begun:
         return [_failed_to_begin(run, planned, found, launch) for planned in pending], []
-    settled = [_ended(run, planned, found) for planned in begun]
+    settled = _up_to_a_failure([_ended(run, planned, found) for planned in begun])
     if found.outcome() != "ok" and all(each.found.outcome() == "ok" for each in settled):
         last = settled[-1].planned
         settled[-1] = Settled(last, _with_own_logs(found, run.invocation(last.id)))
-    return settled, [planned for planned in pending if planned not in begun]
+    over = {each.planned.id for each in settled}
+    return settled, [planned for planned in pending if planned.id not in over]
 
 
-def recover(run: RunDirectory, planned: PlannedInvocation) -> Exit | None:
+def recover(
+    run: RunDirectory, planned: PlannedInvocation, mates: Sequence[PlannedInvocation], launch: Path
+) -> Exit | None:
     """Say how an invocation ended whose process was over with it before reprokit was killed.
 
     None when it was not: it has to be made again.
+
+    Args:
+        run: the run directory.
+        planned: the invocation.
+        mates: what its process was to measure, in its order, itself among them.
+        launch: the process's own directory.
     """
+    ended = read_exit(launch)
+    if ended is not None:
+        settled, _ = settle(run, mates, ended, launch)
+        return next((each.found for each in settled if each.planned.id == planned.id), None)
     folder = run.invocation(planned.id)
-    done = _done(folder)
-    if done is None or not _begun(folder):
+    done = read_done(folder)
+    if done is None or not is_begun(run, planned):
         return None
     ended_s = (folder / DONE).lstat().st_mtime
     return Exit.unwatched(folder, wall_s=done.wall_s, ended_s=ended_s, returncode=done.returncode)
 
 
+def is_begun(run: RunDirectory, planned: PlannedInvocation) -> bool:
+    """Tell whether a process began with an invocation."""
+    folder = run.invocation(planned.id)
+    return not folder.is_symlink() and os.path.lexists(folder / STDOUT)
+
+
+def read_done(folder: Path) -> Done | None:
+    """Read what a process says of an invocation that it is over with; None where it says nothing.
+
+    Anything that is no done.json says nothing.
+    """
+    try:
+        return Done.model_validate_json(read_evidence(folder / DONE, limit=_LARGEST))
+    except (OSError, ValidationError):
+        return None
+
+
+def _up_to_a_failure(ended: list[Settled]) -> list[Settled]:
+    for index, each in enumerate(ended):
+        if each.found.outcome() != "ok":
+            return ended[: index + 1]
+    return ended
+
+
 def _ended(run: RunDirectory, planned: PlannedInvocation, found: Exit) -> Settled:
     folder = run.invocation(planned.id)
-    done = _done(folder)
+    done = read_done(folder)
     if done is None:
         return Settled(planned, _with_own_logs(found, folder))
     facts = {
@@ -117,15 +155,3 @@ def _with_own_logs(found: Exit, folder: Path) -> Exit:
 
 def _log_sizes(folder: Path) -> dict[str, int]:
     return {"stdout_bytes": log_size(folder / STDOUT), "stderr_bytes": log_size(folder / STDERR)}
-
-
-def _begun(folder: Path) -> bool:
-    return not folder.is_symlink() and os.path.lexists(folder / STDOUT)
-
-
-def _done(folder: Path) -> Done | None:
-    """Read done.json; anything that is not one says nothing."""
-    try:
-        return Done.model_validate_json(read_evidence(folder / DONE, limit=_LARGEST))
-    except (OSError, ValidationError):
-        return None

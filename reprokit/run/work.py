@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from reprokit.adapter import Adapter, Command, Launch, SharesProcesses
@@ -17,6 +18,7 @@ from reprokit.process.lease import end_stale
 from reprokit.progress import Event, Observer
 from reprokit.run.directory import RunDirectory
 from reprokit.run.failing import Failures
+from reprokit.run.following import following
 from reprokit.run.invocation import (
     SPEC,
     InvocationSpec,
@@ -24,13 +26,14 @@ from reprokit.run.invocation import (
     invocation_record,
     is_finished,
     keep_record,
+    launch_of,
     make_command,
     point_context,
     read_spec,
     set_aside,
 )
 from reprokit.run.seats import Seat, measure_ceiling
-from reprokit.run.shared import recover, settle
+from reprokit.run.shared import Done, is_begun, recover, settle
 from reprokit.stack import ReadyPoint
 
 
@@ -55,6 +58,7 @@ class Work:
         self._plan, self._ready, self._adapter = plan, ready, adapter
         self._run, self._observer, self._cache = run, observer, cache
         self._failures = Failures(plan, adapter, run)
+        self._told: dict[str, str] = {}
 
     def tell(
         self, planned: PlannedInvocation, number: int, text: str, outcome: str | None = None
@@ -63,6 +67,12 @@ class Work:
         done = number if outcome is not None else number - 1
         total = len(self._plan.invocations)
         self._observer(Event("run", planned.id, text, done, total, outcome))
+
+    def tell_end(self, planned: PlannedInvocation, number: int, outcome: str) -> None:
+        """Tell how an invocation ended, once."""
+        if self._told.get(planned.id) != outcome:
+            self._told[planned.id] = outcome
+            self.tell(planned, number, "finished", outcome)
 
     def make(
         self, batch: list[PlannedInvocation], done: int
@@ -77,7 +87,7 @@ class Work:
             self._end_stale_launches(batch)
             todo: list[InvocationSpec] = []
             for planned in batch:
-                outcome = self._settled_before(planned, ready, todo)
+                outcome = self._settled_before(planned, batch, ready, todo)
                 if outcome is not None:
                     done += 1
                     yield planned, outcome
@@ -87,18 +97,22 @@ class Work:
             if batch[0].launch is None:
                 yield self._start(todo[0], ready)
             else:
-                yield from self._start_shared(batch[0].launch, todo, ready)
+                yield from self._start_shared(batch[0].launch, todo, ready, done)
         except OSError as error:
             raise RunError(f"{self._run.path} cannot be written: {error}") from error
 
     def _settled_before(
-        self, planned: PlannedInvocation, ready: ReadyPoint, todo: list[InvocationSpec]
+        self,
+        planned: PlannedInvocation,
+        batch: list[PlannedInvocation],
+        ready: ReadyPoint,
+        todo: list[InvocationSpec],
     ) -> str | None:
         """Return how an invocation ended that needs no process; otherwise add it to `todo`."""
         mine = identity(self._plan, planned, ready)
         if is_finished(self._run, planned, mine):
             return self._kept(planned, ready)
-        if planned.launch is not None and self._recovered(planned, mine):
+        if planned.launch is not None and self._recovered(planned, batch, mine):
             return self._kept(planned, ready)
         folder = self._clear(planned)
         spec = self._spec(planned, ready, mine)
@@ -114,11 +128,16 @@ class Work:
             self._failures.remember(planned, ready, found)
         return "kept"
 
-    def _recovered(self, planned: PlannedInvocation, mine: str) -> bool:
+    def _recovered(
+        self, planned: PlannedInvocation, batch: list[PlannedInvocation], mine: str
+    ) -> bool:
         """Keep what a shared process was over with before a kill."""
         spec = read_spec(self._run, planned, mine)
-        found = recover(self._run, planned)
-        if spec is None or found is None:
+        if spec is None or spec.launch is None:
+            return False
+        mates = [each for each in batch if launch_of(self._run, each) == spec.launch]
+        found = recover(self._run, planned, mates, self._run.path / spec.launch)
+        if found is None:
             return False
         keep_record(self._run.invocation(planned.id), spec, found)
         return True
@@ -130,12 +149,12 @@ class Work:
                 end_stale(folder)
                 attempt += 1
 
-    def _clear(self, planned: PlannedInvocation) -> Path:
+    def _clear(self, planned: PlannedInvocation, why: str = "was interrupted") -> Path:
         """Give the invocation an empty directory."""
         folder = self._run.invocation(planned.id)
         aside = set_aside(folder)
         if aside is not None:
-            text = f"was interrupted; its files are kept as {aside.name}"
+            text = f"{why}; its files are kept as {aside.name}"
             self._observer(Event("run", planned.id, text))
         folder.mkdir(parents=True)
         return folder
@@ -206,9 +225,12 @@ class Work:
             return supervise(process)
 
     def _start_shared(
-        self, launch: str, todo: list[InvocationSpec], ready: ReadyPoint
+        self, launch: str, todo: list[InvocationSpec], ready: ReadyPoint, before: int
     ) -> Iterator[tuple[PlannedInvocation, str]]:
-        """Measure invocations in one process; those that a failure leaves get a new one."""
+        """Measure invocations in one process; those that a failure leaves get a new one.
+
+        `before` is the number of invocations that are over already.
+        """
         while todo:
             specs = {spec.planned.id: spec for spec in self._with_command(launch, todo, ready)}
             first = next(iter(specs.values()))
@@ -220,16 +242,29 @@ class Work:
                 stages=tuple(str(self._run.invocation(name)) for name in specs),
             )  # fmt: skip
             measure_ceiling(self._run, self._seat, ready.python, first.env)
-            with self._seat.recording(folder):
-                found = supervise(process)
             pending = [spec.planned for spec in specs.values()]
+            with self._seat.recording(folder), self._following(pending, before):
+                found = supervise(process)
             settled, left = settle(self._run, pending, found, folder)
             for each in settled:
                 spec = specs[each.planned.id]
                 keep_record(self._run.invocation(each.planned.id), spec, each.found)
                 self._failures.remember(each.planned, ready, each.found)
                 yield each.planned, each.found.outcome()
+            before += len(settled)
+            for planned in left:
+                if is_begun(self._run, planned):
+                    self._clear(planned, "was measured after a failure in its process")
             todo = [specs[planned.id] for planned in left]
+
+    def _following(
+        self, pending: list[PlannedInvocation], before: int
+    ) -> AbstractContextManager[None]:
+        def tell(index: int, done: Done) -> None:
+            outcome = "ok" if done.returncode == 0 else f"exit {done.returncode}"
+            self.tell_end(pending[index], before + index + 1, outcome)
+
+        return following([self._run.invocation(planned.id) for planned in pending], tell)
 
     def _with_command(
         self, launch: str, todo: list[InvocationSpec], ready: ReadyPoint

@@ -116,8 +116,12 @@ def difference(of: LogMean | Undefined, to: LogMean | Undefined) -> LogMean | Un
     )
 
 
-def average(strata: Sequence[LogMean | Undefined]) -> LogMean | Undefined:
-    """Combine strata with equal weights, adding their variances; never pools their samples.
+def average(
+    strata: Sequence[LogMean | Undefined], weights: Sequence[int] | None = None
+) -> LogMean | Undefined:
+    """Combine independent strata, adding their variances; never pools their samples.
+
+    Weights are equal unless they are given.
 
     One stratum without an estimate leaves the combination without one: leaving it out would answer
     another question.
@@ -129,11 +133,15 @@ def average(strata: Sequence[LogMean | Undefined]) -> LogMean | Undefined:
         known.append(stratum)
     if not known:
         return Undefined(NO_DATA)
-    count = len(known)
+    given = [1] * len(known) if weights is None else weights
+    shares = [weight / sum(given) for weight in given]
+    weighted = list(zip(known, shares, strict=True))
     return LogMean(
-        value=math.fsum(stratum.value for stratum in known) / count,
+        value=math.fsum(stratum.value * share for stratum, share in weighted),
         parts=tuple(
-            Part(part.variance / count**2, part.df) for stratum in known for part in stratum.parts
+            Part(part.variance * share**2, part.df)
+            for stratum, share in weighted
+            for part in stratum.parts
         ),
         smallest=min(stratum.smallest for stratum in known),
         invocations=sum(stratum.invocations for stratum in known),

@@ -13,8 +13,8 @@ from reprokit.stats.sample import NO_DATA
 
 _EXACT = "Clopper-Pearson 1934"
 _CLUSTERED = (
-    "mean over invocations of the share of failed iterations; Clopper-Pearson interval with the "
-    "invocations as effective sample size (Korn & Graubard 1998)"
+    "mean over processes of the share of failed iterations; Clopper-Pearson interval with the "
+    "processes as effective sample size (Korn & Graubard 1998)"
 )
 
 
@@ -90,10 +90,10 @@ def crash_rate(failed: int, attempted: int, level: float) -> Estimate:
 def clustered_crash_rate(
     invocations: Sequence[tuple[int, int]], level: float, name: str = "crash_rate"
 ) -> Estimate:
-    """Crash rate with the invocation as the unit.
+    """Crash rate with the process as the unit.
 
     Args:
-        invocations: (failed, attempted) iterations per invocation; without attempts not counted.
+        invocations: (failed, attempted) iterations per process; without attempts not counted.
         level: level of the interval.
         name: name of the estimate.
 

@@ -263,3 +263,9 @@ def _notes(axes: tuple[SweptAxis, ...], claim: Claim) -> Iterator[str]:
         asked_elsewhere = axis.name in claim.sweep or axis.kind is not AxisKind.PACKAGE
         if not asked_elsewhere and not names_package(claim.stack.requirements, axis.name):
             yield f"{axis.name} is not among the claim's requirements; the sweep adds it"
+    asked, used = claim.protocol.same_failure_stops, _same_failure_stops(claim)
+    if "same_failure_stops" in claim.protocol.model_fields_set and asked != used:
+        yield (
+            f"protocol.same_failure_stops: {asked} does not apply: a rate of failures is measured "
+            "in full"
+        )

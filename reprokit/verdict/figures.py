@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,12 +9,13 @@ import numpy as np
 
 from reprokit.claim.model import Claim, Conclusion, ExpectFlip, ExpectInvariance, ExpectValue
 from reprokit.records import Arm, Estimate
-from reprokit.stats.logmean import LogMean, average, difference, log_mean
+from reprokit.stats.logmean import LogMean, difference
 from reprokit.stats.published import pooled_mean_bootstrap, pooled_statistic
 from reprokit.stats.ratio import contrast, gain, measured_rate, overhead, ratio_to_value
 from reprokit.stats.sample import NO_DATA, Undefined, arm_sample, in_metric
+from reprokit.verdict.processes import combined, log_mean_of, values_of
 from reprokit.verdict.records import InvocationSummary, StratumVerdict
-from reprokit.verdict.units import Launch, Stratum, Unit
+from reprokit.verdict.units import MeasuredInvocation, Stratum, Unit
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,11 @@ def figures_of(unit: Unit, expect: Conclusion, arms: dict[Arm, str], level: floa
         nothing = Undefined(NO_DATA)
         return Figures(dict.fromkeys(Arm, nothing), nothing, (), ())
     per_stratum = [
-        {arm: _log_mean(metric, stratum.launches[arm]) for arm in Arm} for stratum in unit.strata
+        {arm: log_mean_of(metric, stratum.launches[arm]) for arm in Arm} for stratum in unit.strata
     ]
-    means = {arm: average([stratum[arm] for stratum in per_stratum]) for arm in Arm}
+    means = {
+        arm: combined(metric, [stratum.launches[arm] for stratum in unit.strata]) for arm in Arm
+    }
     log_rho = difference(means[Arm.SUBJECT], means[Arm.BASELINE])
     return Figures(
         arms=means,
@@ -74,7 +76,7 @@ def invocation_summaries(unit: Unit, metric: str | None) -> tuple[InvocationSumm
     """Summarise every invocation in the metric's unit."""
     return tuple(
         InvocationSummary(
-            cell=stratum.cell.id,
+            cell=launch.planned.cell,
             arm=arm,
             invocation=launch.planned.index,
             n=len(launch.ok),
@@ -119,7 +121,7 @@ def _published(
     found: list[Estimate] = []
     for arm in arms:
         values = np.array(
-            [value for launch in stratum.launches[arm] for value in _values(metric, launch)],
+            [value for launch in stratum.launches[arm] for value in values_of(metric, launch)],
             dtype=np.float64,
         )
         pair = (
@@ -130,18 +132,10 @@ def _published(
     return tuple(found)
 
 
-def _log_mean(metric: str, launches: Sequence[Launch]) -> LogMean | Undefined:
-    return log_mean(arm_sample(metric, [_values(metric, launch) for launch in launches]))
-
-
-def _values(metric: str, launch: Launch) -> list[float]:
-    return [row.values[metric] for row in launch.ok if metric in row.values]
-
-
-def _mean(metric: str | None, launch: Launch) -> float | None:
+def _mean(metric: str | None, launch: MeasuredInvocation) -> float | None:
     if metric is None:
         return None
-    sample = arm_sample(metric, [_values(metric, launch)])
+    sample = arm_sample(metric, [values_of(metric, launch)])
     return None if isinstance(sample, Undefined) else in_metric(metric, sample.means[0])
 
 

@@ -11,7 +11,7 @@ from reprokit.stack import ReadyPoint
 from reprokit.stats.sample import IMPOSSIBLE, NO_DATA, ZERO_VARIANCE, Undefined
 from reprokit.verdict.figures import Figures, metric_of
 from reprokit.verdict.outcome import Outcome, Reason
-from reprokit.verdict.units import Launch, Stratum, Unit, is_stopped_early
+from reprokit.verdict.units import MeasuredInvocation, Stratum, Unit, is_stopped_early
 
 _FROM_ESTIMATE = {
     IMPOSSIBLE: (Outcome.INVALID, Reason.IMPOSSIBLE_VALUE),
@@ -169,13 +169,13 @@ def _incomplete(unit: Unit) -> Iterator[bool]:
                 yield bool(launch.missing) or (not_run and not (launch.stopped_early and failed))
 
 
-def _failed(launch: Launch) -> bool:
+def _failed(launch: MeasuredInvocation) -> bool:
     return not launch.complete and any(
         row.status not in {RowStatus.NOT_RUN, RowStatus.ENVIRONMENT_FAILED} for row in launch.rows
     )
 
 
-def _made(launch: Launch) -> tuple[Row, ...]:
+def _made(launch: MeasuredInvocation) -> tuple[Row, ...]:
     return tuple(row for row in launch.rows if not is_stopped_early(row))
 
 
@@ -183,5 +183,5 @@ def _survives(stratum: Stratum, arm: Arm) -> bool:
     return any(row.status is RowStatus.OK for each in stratum.launches[arm] for row in each.rows)
 
 
-def _attempted(launch: Launch) -> bool:
+def _attempted(launch: MeasuredInvocation) -> bool:
     return any(row.status not in NOT_ATTEMPTED for row in launch.rows)

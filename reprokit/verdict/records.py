@@ -79,6 +79,8 @@ class FailureGroup(Record):
         kind: its name in the taxonomy; None where there is no failure record.
         headline: class, message and frame in one line, or the reason.
         message: first line of the message alone, or the reason.
+        per_invocation: id of every invocation that failed so to its number of such rows; a baseline
+            that several points share fails in each of them, and is one all the same.
         log: whole log of the first of them, relative to the run directory.
     """
 
@@ -93,11 +95,16 @@ class FailureGroup(Record):
     causes: tuple[str, ...] = ()
     invocations: int
     rows: int
+    per_invocation: dict[str, int] = Field(default_factory=dict)
     log: str | None
 
 
 class InvocationSummary(Record):
-    """One invocation's usable iterations in the metric's unit: `mean` is total work over time."""
+    """One invocation's usable iterations in the metric's unit: `mean` is total work over time.
+
+    Attributes:
+        cell: the one that it was planned in; a baseline that cells share lies in one of them.
+    """
 
     cell: str
     arm: Arm

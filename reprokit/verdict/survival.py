@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from reprokit.records import NOT_ATTEMPTED, Arm, Failure, Row, RowStatus
 from reprokit.stats.rates import clustered_crash_rate, crash_rate, survival
+from reprokit.verdict.processes import by_process
 from reprokit.verdict.records import FailureGroup, Survival
-from reprokit.verdict.units import Launch, Unit, is_stopped_early
+from reprokit.verdict.units import MeasuredInvocation, Unit, is_stopped_early
 
 # A benchmark writes its messages as it likes; the whole text stays in the log.
 _LONGEST = 500
@@ -21,13 +22,17 @@ _ENDED_BADLY = frozenset(
 
 
 def survival_of(unit: Unit, arm: Arm, level: float) -> Survival:
-    """Count what became of an arm's invocations and iterations."""
+    """Count what became of an arm's invocations and iterations; rates are over its processes."""
     launches = unit.launches(arm)
     statuses = Counter(row.status for launch in launches for row in launch.rows)
     statuses[RowStatus.NOT_RUN] += sum(launch.missing for launch in launches)
     complete = sum(launch.complete for launch in launches)
     attempted = sum(_launched(launch) for launch in launches)
-    counts = [_failed_attempted(launch) for launch in launches]
+    processes = [each for each in by_process(launches) if any(map(_launched, each))]
+    counts = [_failed_attempted(each) for each in processes]
+    whole = sum(
+        all(launch.complete or not _launched(launch) for launch in each) for each in processes
+    )
     return Survival(
         arm=arm,
         planned=len(launches),
@@ -37,7 +42,7 @@ def survival_of(unit: Unit, arm: Arm, level: float) -> Survival:
         statuses={status: statuses[status] for status in RowStatus if statuses[status]},
         stopped_early=sum(launch.stopped_early for launch in launches),
         cold=sum(row.cold and row.status is RowStatus.OK for row in unit.rows(arm)),
-        rate=survival(complete, attempted, level),
+        rate=survival(whole, len(processes), level),
         crash_rate=clustered_crash_rate(counts, level),
         crash_rate_as_published=crash_rate(
             sum(failed for failed, _ in counts), sum(tried for _, tried in counts), level
@@ -66,6 +71,7 @@ def main_failure(groups: Sequence[FailureGroup], arm: Arm) -> FailureGroup | Non
 
 def _group(rows: list[Row]) -> FailureGroup:
     first = min(rows, key=lambda row: row.id)
+    per_invocation = Counter(row.id.rpartition("__")[0] for row in rows)
     failure = first.failure
     message = _message(first)
     return FailureGroup(
@@ -80,8 +86,9 @@ def _group(rows: list[Row]) -> FailureGroup:
         ),
         message=_short(message),
         causes=_causes(failure),
-        invocations=len({row.id.rsplit("__", 1)[0] for row in rows}),
+        invocations=len(per_invocation),
         rows=len(rows),
+        per_invocation=dict(sorted(per_invocation.items())),
         log=failure.log if failure else None,
     )
 
@@ -123,7 +130,7 @@ def _frame(failure: Failure | None) -> str | None:
     return f"{failure.frame.file}:{failure.frame.line} in {failure.frame.function}"
 
 
-def _launched(launch: Launch) -> bool:
+def _launched(launch: MeasuredInvocation) -> bool:
     """Tell whether the process was started; unsupported ones are (docs/decisions/0003)."""
     never = {RowStatus.ENVIRONMENT_FAILED, RowStatus.NOT_RUN}
     return any(
@@ -133,6 +140,7 @@ def _launched(launch: Launch) -> bool:
     )
 
 
-def _failed_attempted(launch: Launch) -> tuple[int, int]:
-    attempted = [row for row in launch.rows if row.status not in NOT_ATTEMPTED]
+def _failed_attempted(launches: Sequence[MeasuredInvocation]) -> tuple[int, int]:
+    rows = [row for launch in launches for row in launch.rows]
+    attempted = [row for row in rows if row.status not in NOT_ATTEMPTED]
     return sum(row.status is not RowStatus.OK for row in attempted), len(attempted)

@@ -17,7 +17,7 @@ _NEVER_COMBINED = ("phase",)
 
 
 @dataclass(frozen=True)
-class Launch:
+class MeasuredInvocation:
     """One planned invocation with the rows it has, in time order; `missing` rows it lacks."""
 
     planned: PlannedInvocation
@@ -45,7 +45,7 @@ class Stratum:
     """One cell of a stack point: never pooled with another."""
 
     cell: Cell
-    launches: Mapping[Arm, tuple[Launch, ...]]
+    launches: Mapping[Arm, tuple[MeasuredInvocation, ...]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Unit:
     axes: dict[str, Scalar]
     strata: tuple[Stratum, ...]
 
-    def launches(self, arm: Arm) -> tuple[Launch, ...]:
+    def launches(self, arm: Arm) -> tuple[MeasuredInvocation, ...]:
         """All launches of an arm, stratum after stratum."""
         return tuple(launch for stratum in self.strata for launch in stratum.launches[arm])
 
@@ -155,15 +155,17 @@ def _label(claim: Claim, plan: Plan, axis: str, value: Scalar) -> Scalar:
     return next((label for label, known in named.items() if known == value), value)
 
 
-def _launches(plan: Plan, rows: Sequence[Row]) -> dict[tuple[str, str, Arm], tuple[Launch, ...]]:
+def _launches(
+    plan: Plan, rows: Sequence[Row]
+) -> dict[tuple[str, str, Arm], tuple[MeasuredInvocation, ...]]:
     by_id = _by_id(rows)
-    found: dict[tuple[str, str, Arm], list[Launch]] = {}
+    found: dict[tuple[str, str, Arm], list[MeasuredInvocation]] = {}
     for planned in sorted(plan.invocations, key=lambda each: each.index):
         ids = planned.row_ids(plan.setup.samples)
         mine = [by_id.pop(row_id) for row_id in ids if row_id in by_id]
         for row in mine:
             _check(row, planned)
-        launch = Launch(planned, tuple(mine), len(ids) - len(mine))
+        launch = MeasuredInvocation(planned, tuple(mine), len(ids) - len(mine))
         found.setdefault((planned.point, planned.cell, planned.arm), []).append(launch)
     if by_id:
         raise DamagedRunError(

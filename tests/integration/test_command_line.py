@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import uuid
 from pathlib import Path
 
 import pytest
-from command_line import Machine, make_machine
+from command_line import Machine, Result, make_machine
 from processes import file_appears, marked
 
 from reprokit.run.manifest import verify_manifest
@@ -23,9 +24,20 @@ def machine(tmp_path: Path) -> Machine:
     return make_machine(tmp_path, uuid.uuid4().hex)
 
 
-def test_a_claim_ends_in_a_verdict_over_its_sweep(machine: Machine) -> None:
-    claim = str(machine.write_claim())
-    result = machine.run("verify", claim, "--sweep", "dummy", "--json")
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Verify a claim over its sweep, for tests that leave the run as it is."""
+    machine = make_machine(tmp_path_factory.mktemp("verified"), uuid.uuid4().hex)
+    return machine.run("verify", str(machine.write_claim()), "--sweep", "dummy", "--json")
+
+
+def copied(verified: Result, machine: Machine) -> Path:
+    """Copy the run to another machine, to be altered there."""
+    return Path(shutil.copytree(verified.path(), machine.root / "copy", symlinks=True))
+
+
+def test_a_claim_ends_in_a_verdict_over_its_sweep(verified: Result) -> None:
+    result = verified
     assert result.code == 0, result.err
     verdict = result.verdict()
     assert [point.axes for point in verdict.points] == [{"dummy": "1.0"}, {"dummy": "2.0"}]
@@ -76,10 +88,9 @@ def test_a_version_that_no_index_has_is_an_environment_failure(machine: Machine)
     assert "dummy" in str(result.verdict().environments[0].failed_detail)
 
 
-def test_stages_alone_give_what_verify_gives(machine: Machine) -> None:
-    claim = str(machine.write_claim())
-    whole = machine.run("verify", claim, "--sweep", "dummy", "--json")
-    prepared = machine.run("prepare", claim, "--sweep", "dummy")
+def test_stages_alone_give_what_verify_gives(verified: Result) -> None:
+    whole, machine = verified, verified.machine
+    prepared = machine.run("prepare", str(machine.write_claim()), "--sweep", "dummy")
     assert prepared.code == 0, prepared.err
     run = prepared.out.strip()
     assert machine.run("score", run).code == 3, "nothing was run yet: no decision"
@@ -92,37 +103,50 @@ def test_stages_alone_give_what_verify_gives(machine: Machine) -> None:
     assert one.read_text() == other.read_text()
 
 
-def test_a_run_is_scored_where_nothing_else_of_it_is(machine: Machine) -> None:
-    whole = machine.run("verify", str(machine.write_claim()), "--sweep", "dummy", "--json")
-    moved = machine.root / "elsewhere"
-    whole.path().rename(moved)
-    (machine.root / "cache").rename(machine.root / "gone")
-    scored = machine.run("score", str(moved), "--json")
-    assert (scored.code, scored.verdict()) == (0, whole.verdict())
+def test_a_run_is_scored_where_nothing_else_of_it_is(verified: Result, machine: Machine) -> None:
+    moved = copied(verified, machine)
+    origin = verified.machine.root
+    gone = origin.rename(origin.with_name("gone"))
+    try:
+        scored = machine.run("score", str(moved), "--json")
+    finally:
+        gone.rename(origin)
+    assert (scored.code, scored.verdict()) == (0, verified.verdict())
 
 
-def test_rows_that_were_never_saved_are_not_read_without_their_source(machine: Machine) -> None:
-    whole = machine.run("verify", str(machine.write_claim()), "--json")
+def test_rows_that_were_never_saved_are_not_read_without_their_source(
+    verified: Result, machine: Machine
+) -> None:
+    run = copied(verified, machine)
     for name in ("rows.jsonl", "MANIFEST.sha256"):
-        (whole.path() / name).unlink()
-    (stack,) = whole.path().glob("points/*/stack.json")
-    facts = json.loads(stack.read_text())
-    stack.write_text(json.dumps({**facts, "source": "/somewhere/else"}))
-    scored = machine.run("score", str(whole.path()))
+        (run / name).unlink()
+    stacks = list(run.glob("points/*/stack.json"))
+    assert len(stacks) == 2
+    for stack in stacks:
+        facts = json.loads(stack.read_text())
+        stack.write_text(json.dumps({**facts, "source": "/somewhere/else"}))
+    scored = machine.run("score", str(run))
     assert scored.code == 4
     assert "is not on this machine" in scored.err
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "verdict.json", "run.json", "claim/claim.yaml"])
-def test_an_edited_bundle_is_refused_by_every_stage(machine: Machine, name: str) -> None:
-    path = machine.run("verify", str(machine.write_claim()), "--json").path()
+def test_an_edited_bundle_is_refused_by_every_stage(
+    verified: Result,
+    machine: Machine,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = copied(verified, machine)
     before = (path / name).read_text()
     edited = before.replace("reproduced", "exceeds").replace('"at_least":0', '"at_least":1')
     (path / name).write_text(edited + " " if edited == before else edited)
     for stage in ("show", "score", "report"):
-        result = machine.run(stage, str(path))
-        assert result.code == 3, (stage, result.err)
-        assert name in result.err or "claim.yaml" in result.err
+        code = machine.call(stage, str(path), monkeypatch=monkeypatch)
+        error = capsys.readouterr().err
+        assert code == 3, (stage, error)
+        assert name in error or "claim.yaml" in error
 
 
 def test_a_benchmark_that_alters_its_environment_contaminates_its_point(machine: Machine) -> None:
@@ -137,9 +161,9 @@ def test_a_benchmark_that_alters_its_environment_contaminates_its_point(machine:
     assert all("dummy/__init__.py" in str(row.reason) for row in rows)
 
 
-def test_a_second_run_reuses_every_environment(machine: Machine) -> None:
+def test_a_second_run_reuses_every_environment(verified: Result) -> None:
+    machine = verified.machine
     claim = str(machine.write_claim())
-    machine.run("verify", claim, "--sweep", "dummy")
     before = json.loads(machine.run("env", "list", "--json").out)
     again = machine.run("verify", claim, "--sweep", "dummy")
     after = json.loads(machine.run("env", "list", "--json").out)
@@ -191,14 +215,19 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(machine: Machine) -> None
     ],
 )
 def test_a_mistake_ends_with_2_and_a_word_about_it(
-    machine: Machine, arguments: list[str], part: str
+    machine: Machine,
+    arguments: list[str],
+    part: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     machine.write_claim()
-    result = machine.run(*arguments)
-    assert result.code == 2, result.err
-    assert part in result.err
-    assert "Traceback" not in result.err
-    assert not result.out
+    code = machine.call(*arguments, monkeypatch=monkeypatch)
+    out, error = capsys.readouterr()
+    assert code == 2, error
+    assert part in error
+    assert "Traceback" not in error
+    assert not out
 
 
 def test_an_interrupt_keeps_what_was_finished(machine: Machine) -> None:

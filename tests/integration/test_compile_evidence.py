@@ -17,7 +17,7 @@ from adapters.hf_harness import ADAPTER
 pytestmark = pytest.mark.integration
 
 SCRIPT = """
-import json, sys
+import functools, json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torch, compile_watch
@@ -57,7 +57,8 @@ def case(name, function, inputs, call=None, **options):
         for x in inputs[2:]:
             run(x)
         watch.window_closes()
-        seen = watch.observe(lambda: run(inputs[-1]), steps=1, device="cpu", graphs_asked=False)
+        last = functools.partial(run, inputs[-1])
+        seen = watch.observe(lambda: last, steps=1, device="cpu", graphs_asked=False)
     write_dump(Path(name + ".json"), seen)
     decision, reason = decide(seen)
     print(json.dumps({"case": name, "decision": decision, "reason": reason, **seen.facts()}))
@@ -89,7 +90,7 @@ def seen(
     folder = tmp_path_factory.mktemp("evidence")
     (folder / "cases.py").write_text(SCRIPT)
     argv = (str(torch_environment.python), "-s", "cases.py", str(ADAPTER.builtin_source()))
-    done = torch_environment.run(*argv, cwd=folder, cache="evidence")
+    done = torch_environment.run(*argv, cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return {line["case"]: line for line in lines}, folder

@@ -5,19 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dummy_wheels import (
-    only_pips_configuration,
     resolved,
-    torch_like_wheelhouse,
 )
 
 from reprokit.cache import CacheLayout
-from reprokit.envs.disk import remove_tree
 from reprokit.envs.interpreter import find_interpreter
 from reprokit.envs.lock import parse_lock
 from reprokit.envs.resolve import Request, resolve
@@ -27,23 +23,7 @@ from reprokit.errors import (
     EnvironmentBuildError,
 )
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def wheels(tmp_path: Path) -> Path:
-    return torch_like_wheelhouse(tmp_path / "wheels")
-
-
-@pytest.fixture(autouse=True)
-def machine(tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    only_pips_configuration(tmp_path, wheels, monkeypatch)
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[CacheLayout]:
-    yield CacheLayout(tmp_path / "cache")
-    remove_tree(tmp_path / "cache")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("offline")]
 
 
 def test_pip_configuration_is_all_that_uv_needs(cache: CacheLayout) -> None:

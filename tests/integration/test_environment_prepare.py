@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dummy_wheels import (
-    only_pips_configuration,
     resolved,
-    torch_like_wheelhouse,
 )
 
 from reprokit.adapter import AssetStep, Command, PointContext, Setup
 from reprokit.cache import CacheLayout
 from reprokit.claim.model import Claim
-from reprokit.envs.disk import remove_tree
 from reprokit.envs.lock import parse_lock
 from reprokit.envs.prepare import PreparedPoint, PrepareOptions, prepare_points
 from reprokit.errors import (
@@ -30,23 +26,7 @@ from reprokit.progress import Event
 from reprokit.records import Arm, Scalar
 from reprokit.stack import StackPoint
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def wheels(tmp_path: Path) -> Path:
-    return torch_like_wheelhouse(tmp_path / "wheels")
-
-
-@pytest.fixture(autouse=True)
-def machine(tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    only_pips_configuration(tmp_path, wheels, monkeypatch)
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[CacheLayout]:
-    yield CacheLayout(tmp_path / "cache")
-    remove_tree(tmp_path / "cache")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("offline")]
 
 
 class _Adapter:

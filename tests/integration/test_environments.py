@@ -7,16 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dummy_wheels import (
-    only_pips_configuration,
     resolved,
-    torch_like_wheelhouse,
     write_wheel,
 )
 
@@ -37,23 +34,7 @@ from reprokit.errors import (
 from reprokit.process.tool import ToolResult
 from reprokit.progress import nobody
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def wheels(tmp_path: Path) -> Path:
-    return torch_like_wheelhouse(tmp_path / "wheels")
-
-
-@pytest.fixture(autouse=True)
-def machine(tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    only_pips_configuration(tmp_path, wheels, monkeypatch)
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[CacheLayout]:
-    yield CacheLayout(tmp_path / "cache")
-    remove_tree(tmp_path / "cache")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("offline")]
 
 
 def _builder(cache: CacheLayout) -> EnvironmentBuilder:

@@ -17,7 +17,7 @@ from reprokit.records import Arm, CompileDecision, RowStatus
 pytestmark = pytest.mark.integration
 
 HARNESS = ADAPTER.builtin_source()
-PREFILL = {"phase": "prefill", "token_len": 16, "threads": 1}
+PREFILL = {"phase": "prefill", "token_len": 16, "batch": 2, "threads": 1}
 
 
 class Bench:
@@ -74,7 +74,7 @@ def test_both_arms_are_measured_and_the_subject_is_proved_compiled(bench: Bench)
         for sample in reading.samples:
             assert sample.status is RowStatus.OK
             assert sample.values["latency_ms"] > 0
-            assert sample.evidence.tokens == sample.evidence.tokens_asked == 16
+            assert sample.evidence.tokens == sample.evidence.tokens_asked == 2 * 16
             assert sample.evidence.device == "cpu"
     # The same prompts in both arms, another one in each iteration.
     for one, other in zip(eager.samples, compiled.samples, strict=True):
@@ -117,18 +117,26 @@ def test_a_model_that_is_not_there_is_a_failure_of_the_harness_itself(
     assert record["frame"]["file"] == "model_zoo.py"
 
 
-CELLS = [
-    {"phase": phase, "cache": cache, "mode": mode, "batch": batch}
-    for phase, batch in (("prefill", 2), ("kv_decode", 1), ("e2e_kv", 2))
-    for cache in ("DynamicCache", "StaticCache")
-    for mode in ("eager", "default")
-] + [
-    {"phase": "prefill", "cache": "StaticCache", "mode": mode, "batch": 2}
-    for mode in ("reduce-overhead", "max-autotune")
-]
+# Tokens, prompts and the batch are those of the planted faults: each graph is compiled once.
+CELLS: list[dict[str, Any]] = (
+    [
+        {"phase": phase, "cache": cache, "mode": mode, "token_len": token_len}
+        for phase, token_len in (("prefill", 16), ("kv_decode", 4), ("e2e_kv", 4))
+        for cache in ("DynamicCache", "StaticCache")
+        for mode in ("eager", "default")
+    ]
+    + [
+        {"phase": "prefill", "cache": "StaticCache", "mode": mode, "token_len": 16}
+        for mode in ("reduce-overhead", "max-autotune")
+    ]
+    + [
+        {"phase": phase, "cache": "DynamicCache", "mode": "eager", "batch": 1}
+        for phase in ("kv_decode", "e2e_kv")
+    ]
+)
 COMMON = {
-    "model": "tiny-llama", "dtype": "float32", "device": "cpu", "token_len": 4, "prompt_len": 6,
-    "warmup": 3, "samples": 2, "seed": 42, "threads": 1,
+    "model": "tiny-llama", "dtype": "float32", "device": "cpu", "token_len": 4, "prompt_len": 16,
+    "batch": 2, "warmup": 3, "samples": 2, "seed": 42, "threads": 1,
 }  # fmt: skip
 
 
@@ -150,40 +158,61 @@ def lines_of(place: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (place / "result.jsonl").read_text().splitlines()]
 
 
-def test_one_process_measures_all_phases_caches_and_modes_each_as_if_it_were_alone(
-    torch_environment: TorchEnvironment, tmp_path: Path
-) -> None:
-    done, places = run_batch(torch_environment, tmp_path, CELLS)
+@pytest.fixture(scope="module")
+def batch(
+    torch_environment: TorchEnvironment, tmp_path_factory: pytest.TempPathFactory
+) -> list[Path]:
+    """Measure all cells in one process; return where each left its files."""
+    done, places = run_batch(torch_environment, tmp_path_factory.mktemp("batch"), CELLS)
     assert done.returncode == 0, (places[-1] / "stderr.log").read_text()
     assert done.stdout == done.stderr == ""
-    outputs: dict[tuple[str, int], list[list[int]]] = {}
-    for cell, place in zip(CELLS, places, strict=True):
-        assert json.loads((place / "done.json").read_text())["returncode"] == 0
-        _, *iterations, compiled, end = lines_of(place)
-        assert compiled["decision"] == ("not_asked" if cell["mode"] == "eager" else "compiled")
-        assert (place / "compile.json").exists() == (cell["mode"] != "eager")
-        assert end["peak_bytes"] is None
-        assert end["overhead_ms"] > 0
-        for index, line in enumerate(iterations):
-            assert line["tokens_made"] == line["tokens_asked"] == len(line["ties"])
-            assert line["device_ms"] is None
-            assert (line["ttft_ms"] is not None) == (cell["phase"] == "e2e_kv")
-            if line["ttft_ms"] is not None:
-                assert 0 < line["ttft_ms"] < line["latency_ms"]
-            outputs.setdefault((str(cell["phase"]), index), []).append(line["output"])
-    # Whatever the cache and the mode: the greedy tokens of a phase are the same.
+    return places
+
+
+def outputs_of(batch: list[Path]) -> dict[tuple[str, int, int], list[list[int]]]:
+    """Return the tokens by phase, batch and iteration, one list for each cache and mode."""
+    outputs: dict[tuple[str, int, int], list[list[int]]] = {}
+    for cell, place in zip(CELLS, batch, strict=True):
+        whole = {**COMMON, **cell}
+        for line in lines_of(place):
+            if line["kind"] == "iteration":
+                key = (whole["phase"], whole["batch"], line["iteration"])
+                outputs.setdefault(key, []).append(line["output"])
+    return outputs
+
+
+@pytest.mark.parametrize(
+    "index", range(len(CELLS)), ids=lambda index: "-".join(map(str, CELLS[index].values()))
+)
+def test_one_process_measures_all_phases_caches_and_modes(batch: list[Path], index: int) -> None:
+    cell, place = CELLS[index], batch[index]
+    assert json.loads((place / "done.json").read_text())["returncode"] == 0
+    _, *iterations, compiled, end = lines_of(place)
+    assert len(iterations) == 2
+    assert compiled["decision"] == ("not_asked" if cell["mode"] == "eager" else "compiled")
+    assert (place / "compile.json").exists() == (cell["mode"] != "eager")
+    assert end["peak_bytes"] is None
+    assert end["overhead_ms"] > 0
+    for line in iterations:
+        assert line["tokens_made"] == line["tokens_asked"] == len(line["ties"])
+        assert line["device_ms"] is None
+        assert (line["ttft_ms"] is not None) == (cell["phase"] == "e2e_kv")
+        if line["ttft_ms"] is not None:
+            assert 0 < line["ttft_ms"] < line["latency_ms"]
+
+
+def test_whatever_the_cache_and_the_mode_the_greedy_tokens_are_the_same(batch: list[Path]) -> None:
+    """Each cell is measured as if it were alone."""
+    outputs = outputs_of(batch)
+    assert [len(outputs[phase, 2, 0]) for phase in ("prefill", "kv_decode", "e2e_kv")] == [6, 4, 4]
     assert all(output == made[0] for made in outputs.values() for output in made)
 
 
 def test_decoding_the_prompt_too_gives_the_token_before_and_the_same_ones_after(
-    torch_environment: TorchEnvironment, tmp_path: Path
+    batch: list[Path],
 ) -> None:
-    cells = [
-        {"phase": phase, "cache": "DynamicCache", "mode": "eager", "batch": 1}
-        for phase in ("kv_decode", "e2e_kv")
-    ]
-    _, places = run_batch(torch_environment, tmp_path, cells)
-    decoded, whole = (lines_of(place)[1]["output"] for place in places)
+    outputs = outputs_of(batch)
+    (decoded,), (whole,) = (outputs[phase, 1, 0] for phase in ("kv_decode", "e2e_kv"))
     assert len(decoded) == 4
     assert whole[1:] == decoded
 

@@ -205,7 +205,8 @@ def test_a_real_torch_is_measured_where_it_is(
     machine: Machine, torch_environment: TorchEnvironment
 ) -> None:
     small = [f"--set=protocol.{value}" for value in ("invocations=1", "samples=3", "warmup=3")]
-    result = machine.run(
+    extra = {**machine.extra, **torch_environment.toolchain()}
+    result = Machine(machine.root, machine.mark, extra).run(
         "verify", str(ROOT / "claims" / "quickstart.yaml"), "--json", *small,
         "--stack", f"host:{torch_environment.python}",
     )  # fmt: skip

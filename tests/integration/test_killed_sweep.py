@@ -31,7 +31,7 @@ def _verify_with_kills(machine: Machine, claim: str, random: Random) -> tuple[Re
         resume = ("--resume",) if machine.runs() else ()
         process = machine.start("verify", claim, *SWEEP, *resume)
         # Early kills hit planning and building, later ones the invocations and the scoring.
-        time.sleep(random.uniform(0.2, 2.5))
+        time.sleep(random.uniform(0.2, 2.0))
         if process.poll() is not None:
             process.communicate()
             break
@@ -43,7 +43,7 @@ def _verify_with_kills(machine: Machine, claim: str, random: Random) -> tuple[Re
 
 
 def test_ten_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
-    options = {"sleep_s": 0.15, "latency_ms": {"eager": 40.0, "compiled": 20.0}}
+    options = {"sleep_s": 0.1, "latency_ms": {"eager": 40.0, "compiled": 20.0}}
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
     whole = make_machine(tmp_path / "whole", uuid.uuid4().hex)

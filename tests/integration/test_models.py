@@ -24,7 +24,7 @@ HARNESS = ADAPTER.builtin_source()
 TOKEN = "hf_thisIsNoRealToken"
 
 PRELUDE = f"""
-import json, sys
+import copy, json, sys
 sys.path.insert(0, {str(HARNESS)!r})
 import torch
 from spec import Spec
@@ -50,11 +50,16 @@ def run(environment: TorchEnvironment, folder: Path, script: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_transformers_builds_the_published_number_of_parameters(
-    torch_environment: TorchEnvironment, tmp_path: Path
-) -> None:
-    script = """
-found = {}
+REFUSALS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "unknown": ("no-such", {}, "there is no model 'no-such'"),
+    "too_long": (
+        "gpt2-25m", {"token_len": 1025}, "has 1024 positions, and 1025 are asked for",
+    ),
+    "quantized": ("qwen2.5-7b-awq", {}, "no calibrated scales"),
+    "no_folder": ("tiny-llama", {"weights": "hub"}, "no folder named"),
+}  # fmt: skip
+PARAMETERS = """
+answer = {}
 for name, entry in MODELS.items():
     with torch.device("meta"), random_weights.WithoutDrawing():
         model = cache_compat.build_from_config(entry["model_type"], entry["config"], torch.float16)
@@ -62,25 +67,10 @@ for name, entry in MODELS.items():
     scaling = getattr(config, "rope_parameters", None) or {
         "rope_theta": getattr(config, "rope_theta", None), **(config.rope_scaling or {})
     } if entry["model_type"] != "gpt2" else {}
-    found[name] = [model_zoo.count_parameters(model), scaling]
-print(json.dumps(found))
+    answer[name] = [model_zoo.count_parameters(model), scaling]
 """
-    found = run(torch_environment, tmp_path, script)
-    for name, (counted, rope) in found.items():
-        entry = known_models()[name]
-        assert counted == entry["parameters"], name
-        config = entry["config"]
-        assert rope.get("rope_theta") == (config.get("rope_theta") or rope.get("rope_theta")), name
-        for key, value in config.get("rope_scaling", {}).items():
-            assert rope[key] == value, (name, key)
-
-
-def test_a_model_built_fast_is_the_model_built_slowly(
-    torch_environment: TorchEnvironment, tmp_path: Path
-) -> None:
-    """Buffers that nobody saves must be right, the llama3 frequencies among them."""
-    script = """
-same = {}
+FAST = """
+answer = {}
 for name in ("tiny-llama", "tiny-qwen2", "tiny-gpt2"):
     entry = MODELS[name]
     if name == "tiny-llama":
@@ -93,24 +83,16 @@ for name in ("tiny-llama", "tiny-qwen2", "tiny-gpt2"):
     slow.load_state_dict(fast.state_dict())
     ids = torch.arange(96).reshape(2, 48)
     with torch.inference_mode():
-        same[name] = bool(torch.equal(slow.eval()(ids).logits, fast.eval()(ids).logits))
-print(json.dumps(same))
+        answer[name] = bool(torch.equal(slow.eval()(ids).logits, fast.eval()(ids).logits))
 """
-    assert set(run(torch_environment, tmp_path, script).values()) == {True}
-
-
-def test_random_weights_are_the_same_everywhere_and_no_two_rows_are_equal(
-    torch_environment: TorchEnvironment, tmp_path: Path
-) -> None:
-    """The numbers below are those of torch 2.13 with transformers 4.46, 4.57 and 5.23."""
-    script = """
+RANDOM = """
 model = built("gpt2-25m")
 table, first = model.transformer.wte.weight, model.transformer.h[0].attn.c_attn.weight
 ids = torch.arange(16).reshape(1, 16)
 with torch.inference_mode():
     chosen = model(ids).logits.argmax(-1)[0].tolist()
 layers = [layer.mlp.c_fc.weight.detach() for layer in model.transformer.h]
-print(json.dumps({
+answer = {
     "first": [round(value, 6) for value in first[0, :4].tolist()],
     "chosen": chosen,
     "rows": [len(table), len(torch.unique(table, dim=0))],
@@ -119,9 +101,66 @@ print(json.dumps({
     "bias": model.transformer.ln_f.bias.unique().tolist(),
     "layers_equal": bool(torch.equal(layers[0], layers[1])),
     "seeds_equal": bool(torch.equal(built("gpt2-25m", seed=43).transformer.wte.weight, table)),
-}))
+}
 """
-    found = run(torch_environment, tmp_path, script)
+REFUSED = """
+answer = {}
+for name, (model, changes, _) in REFUSALS.items():
+    try:
+        built(model, **changes)
+    except model_zoo.SpecError as error:
+        answer[name] = str(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(
+    torch_environment: TorchEnvironment, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Answer what needs no hub, each from models as they are, in one process."""
+    folder = tmp_path_factory.mktemp("models")
+    save = f"""
+files = {str(folder / "files")!r}
+built("tiny-llama").save_pretrained(files)
+answer = files
+"""
+    questions = {
+        "parameters": PARAMETERS, "fast": FAST, "random": RANDOM, "refused": REFUSED, "saved": save,
+    }  # fmt: skip
+    script = f"""
+REFUSALS = {REFUSALS!r}
+KNOWN, found = MODELS, {{}}
+for question, text in {questions!r}.items():
+    scope = {{**globals(), "MODELS": copy.deepcopy(KNOWN)}}
+    exec(text, scope)
+    found[question] = scope["answer"]
+print(json.dumps(found))
+"""
+    answers: dict[str, Any] = run(torch_environment, folder, script)
+    return answers
+
+
+def test_transformers_builds_the_published_number_of_parameters(answers: dict[str, Any]) -> None:
+    assert set(answers["parameters"]) == set(known_models())
+    for name, (counted, rope) in answers["parameters"].items():
+        entry = known_models()[name]
+        assert counted == entry["parameters"], name
+        config = entry["config"]
+        assert rope.get("rope_theta") == (config.get("rope_theta") or rope.get("rope_theta")), name
+        for key, value in config.get("rope_scaling", {}).items():
+            assert rope[key] == value, (name, key)
+
+
+def test_a_model_built_fast_is_the_model_built_slowly(answers: dict[str, Any]) -> None:
+    """Buffers that nobody saves must be right, the llama3 frequencies among them."""
+    assert answers["fast"] == dict.fromkeys(("tiny-llama", "tiny-qwen2", "tiny-gpt2"), True)
+
+
+def test_random_weights_are_the_same_everywhere_and_no_two_rows_are_equal(
+    answers: dict[str, Any],
+) -> None:
+    """The numbers below are those of torch 2.13 with transformers 4.46, 4.57 and 5.23."""
+    found = answers["random"]
     assert found["rows"][0] == found["rows"][1] == 50257
     assert found["deviations"] == [1.0, 1.0, 1.0]
     assert (found["norm"], found["bias"]) == ([1.0], [0.0])
@@ -134,44 +173,15 @@ print(json.dumps({
 FIRST = [0.067576, 0.073363, -0.020707, 0.081195]
 
 
-@pytest.mark.parametrize(
-    ("model", "changes", "words"),
-    [
-        ("no-such", {}, "there is no model 'no-such'"),
-        ("gpt2-25m", {"token_len": 1025}, "has 1024 positions, and 1025 are asked for"),
-        ("qwen2.5-7b-awq", {}, "no calibrated scales"),
-        ("tiny-llama", {"weights": "hub"}, "no folder named"),
-    ],
-)
-def test_what_the_zoo_cannot_make_is_refused(
-    torch_environment: TorchEnvironment,
-    tmp_path: Path,
-    model: str,
-    changes: dict[str, Any],
-    words: str,
-) -> None:
-    script = f"""
-try:
-    built({model!r}, **{changes!r})
-except model_zoo.SpecError as error:
-    print(json.dumps(str(error)))
-"""
-    assert words in run(torch_environment, tmp_path, script)
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_the_zoo_cannot_make_is_refused(answers: dict[str, Any], name: str) -> None:
+    assert REFUSALS[name][2] in answers["refused"][name]
 
 
 @pytest.fixture(scope="module")
-def repository(
-    torch_environment: TorchEnvironment, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def repository(answers: dict[str, Any]) -> Path:
     """Files of a hub repository: a tiny model as transformers saves it, and what is not wanted."""
-    folder = tmp_path_factory.mktemp("repository")
-    files = folder / "files"
-    script = f"""
-model = built("tiny-llama")
-model.save_pretrained({str(files)!r})
-print(json.dumps(True))
-"""
-    assert run(torch_environment, folder, script)
+    files = Path(answers["saved"])
     (files / "README.md").write_text("not wanted", encoding="utf-8")
     (files / "consolidated.safetensors").write_text("not wanted", encoding="utf-8")
     return files

@@ -100,7 +100,7 @@ def test_a_cell_that_hangs_is_stopped_and_the_others_have_their_own_time(
 def test_the_timeout_is_of_one_cell_not_of_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = scripted_plan({"sleep_s": 1.6}, cells=CELLS, timeout_s=3.0)
+    plan = scripted_plan({"sleep_s": 1.0}, cells=CELLS, timeout_s=2.0)
     rows = subject_rows(new_run(plan, tmp_path / "runs"), tmp_path, monkeypatch)
     assert statuses(rows) == [{"ok"}, {"ok"}, {"ok"}]
 
@@ -174,7 +174,7 @@ def test_unlike_failures_do_not_stop_anything(
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux: a child subreaper")
 def test_cells_that_a_killed_process_was_over_with_are_kept(tmp_path: Path) -> None:
     arguments = {
-        "options": {"scenarios": {"*__c__*": "hang"}}, "cells": CELLS, "timeout_s": 4.0,
+        "options": {"scenarios": {"*__c__*": "hang"}}, "cells": CELLS, "timeout_s": 2.5,
     }  # fmt: skip
     runs = tmp_path / "runs"
     command = [sys.executable, str(SUPPORT / "scripted_plan.py"), str(runs), json.dumps(arguments)]

@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from command_line import make_machine
+from command_line import Machine, make_machine
 from torch_environment import TorchEnvironment
 
 from reprokit.records import Arm, RowStatus
@@ -22,16 +22,19 @@ CLAIM = (
 def test_a_claim_of_tr147_is_verified_on_a_cpu(
     torch_environment: TorchEnvironment, tmp_path: Path
 ) -> None:
-    machine = make_machine(tmp_path, uuid.uuid4().hex)
+    made = make_machine(tmp_path, uuid.uuid4().hex)
+    machine = Machine(made.root, made.mark, torch_environment.toolchain())
     result = machine.run(
         "verify", str(CLAIM), "--set", "model=tiny", "--stack", f"host:{torch_environment.python}",
-        "--set", "protocol.invocations=2", "--set", "protocol.samples=3",
+        "--set", "protocol.invocations=1", "--set", "protocol.samples=3",
+        # As in the other tests of the harness: what they compiled is not compiled again.
+        "--set", "adapter.options.batch=2",
         "--json",
     )  # fmt: skip
     assert result.out, result.err
     rows = result.rows()
     assert [(row.status, row.reason) for row in rows] == [(RowStatus.OK, None)] * len(rows)
-    assert len(rows) == 2 * 2 * 2 * 3
+    assert len(rows) == 2 * 2 * 3
     for row in rows:
         assert "synthetic_weights" in row.labels
         proof = row.evidence.compile

@@ -30,21 +30,24 @@ _PLANTED = Path(__file__).with_name("planted_harness.py")
 class Faulty:
     """A cell of the subject with a fault; `baseline` is the cell that is measured without it.
 
-    `variables` are given to its process, which it then has for itself.
+    `variables` are given to its process, which it then has for itself. What is `fatal` ends its
+    process, so it comes behind all that shares it.
     """
 
     name: str
     baseline: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    fatal: bool = False
 
 
 class PlantedHarness(HfHarness):
     """The adapter as it is, but that the harness is started through `planted_harness.py`."""
 
-    def __init__(self, faults: Sequence[Faulty], compiled: Path) -> None:
+    def __init__(self, faults: Sequence[Faulty], environment: TorchEnvironment) -> None:
         self._variables = {fault.name: dict(fault.variables) for fault in faults}
         # Runs of one session share what they compiled: the machine has little time for tests.
-        self._common = {"TORCHINDUCTOR_CACHE_DIR": str(compiled)}
+        compiled = environment.work / "compiled" / "inductor"
+        self._common = {"TORCHINDUCTOR_CACHE_DIR": str(compiled), **environment.toolchain()}
 
     def command(self, setup: Setup, point: PointContext, invocation: Invocation) -> Command:
         made = super().command(setup, point, invocation)
@@ -67,7 +70,11 @@ class PlantedHarness(HfHarness):
 
 @dataclass(frozen=True)
 class HarnessRun:
-    """What is measured: cells as they are, and faults that use the axes of one of them."""
+    """What is measured: cells as they are, and faults that use the axes of one of them.
+
+    Cells that are in `baselines` have no baseline of their own; the subject comes to them when all
+    faults of its process, but the fatal ones, are behind it.
+    """
 
     cells: Mapping[str, Mapping[str, Scalar]]
     faults: Sequence[Faulty] = ()
@@ -78,11 +85,11 @@ class HarnessRun:
     baselines: Mapping[str, str] = field(default_factory=dict)
 
     def plan(self) -> Plan:
-        """Baselines in one process; subjects in another, but for those with variables."""
+        """Plan baselines in one process; subjects in another, but for those with variables."""
         axes = {**self.cells, **{each.name: self.cells[each.baseline] for each in self.faults}}
         measured = {
             Arm.BASELINE: [name for name in self.cells if name not in self.baselines],
-            Arm.SUBJECT: list(axes),
+            Arm.SUBJECT: sorted(axes, key=self._turn),
         }
         alone = {each.name for each in self.faults if each.variables}
         planned = [
@@ -92,7 +99,7 @@ class HarnessRun:
             )
             for index in range(self.invocations)
             for arm, names in measured.items()
-            for name in sorted(names, key=lambda name: name in alone)
+            for name in names
         ]  # fmt: skip
         return Plan(
             claim_id="scripted", claim_digest="0" * 64, design="full", seed=7,
@@ -112,6 +119,13 @@ class HarnessRun:
             ),
             timeout_s=300.0, invocations=tuple(planned),
         )  # fmt: skip
+
+    def _turn(self, name: str) -> int:
+        """Say when the subject comes to a cell: as it is, faults, as it is again, fatal, alone."""
+        fault = next((each for each in self.faults if each.name == name), None)
+        if fault is None:
+            return 2 if name in self.baselines else 0
+        return 4 if fault.variables else 3 if fault.fatal else 1
 
     def only(self, arm: Arm) -> Plan:
         """Plan one arm alone."""
@@ -145,7 +159,7 @@ def measure(
 ) -> Measured:
     """Measure through the runner, in the environment with torch."""
     plan = asked.plan() if arm is None else asked.only(arm)
-    adapter = PlantedHarness(asked.faults, environment.work / "compiled" / "inductor")
+    adapter = PlantedHarness(asked.faults, environment)
     ready = {
         POINT: ReadyPoint(
             point=POINT, identity=plan.point(POINT).identity(), python=str(environment.python),

@@ -26,10 +26,28 @@ REQUIREMENTS = (
 
 @dataclass(frozen=True)
 class TorchEnvironment:
-    """An interpreter with torch and transformers; `work` holds bytecode and compiled code."""
+    """An interpreter with torch and transformers; `work` holds bytecode and compiled code.
+
+    `compiler` is the C++ compiler of the tests, which keeps what it made; None where there is none.
+    """
 
     python: Path
     work: Path
+    compiler: Path | None
+
+    def toolchain(self) -> dict[str, str]:
+        """Return the variables that make a process use the compiler, and leave nothing behind.
+
+        Inductor puts large precompiled headers beside the temporary files.
+        """
+        temporary = {"TMPDIR": str(self.temporary())}
+        return temporary if self.compiler is None else {**temporary, "CXX": str(self.compiler)}
+
+    def temporary(self) -> Path:
+        """Return the folder for temporary files."""
+        folder = self.work / "temporary"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def run(
         self, *argv: str, cwd: Path, cache: str = "compiled", **variables: str
@@ -39,7 +57,9 @@ class TorchEnvironment:
             os.environ, python=self.python, bytecode=self.work / "bytecode",
             compile_cache=self.work / cache,
         )  # fmt: skip
-        environment = child_environment(os.environ, added={**added, **variables})
+        environment = child_environment(
+            os.environ, added={**added, **self.toolchain(), **variables}
+        )
         return subprocess.run(
             argv, cwd=cwd, env=environment.variables, check=False, timeout=300,
             stdin=subprocess.DEVNULL, capture_output=True, text=True,

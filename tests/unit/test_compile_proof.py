@@ -11,7 +11,7 @@ import compile_counters
 import compile_dump
 import pytest
 from compile_proof import COMPILED, FELL_BACK, PARTLY, UNKNOWN, Observation, decide
-from profile_reading import Event, read_profile
+from profile_reading import Event, Profile, looked_at, read_profile
 
 RAN = Observation(
     steps=8, device="cuda", graphs_asked=True, graph_calls=8, graphs={"fa": 8}, graph_launches=8,
@@ -35,6 +35,9 @@ def test_replayed_graphs_are_compiled_and_the_reason_counts_them() -> None:
         ({"graph_launches": 7}, PARTLY, "7 launches"),
         ({"graph_launches": 0}, PARTLY, "torch tells no reason"),
         ({"generated": {}}, UNKNOWN, "no generated kernel"),
+        ({"failures": ("CppError",)}, PARTLY, "a compilation failed (CppError)"),
+        ({"frames": (9, 8)}, PARTLY, "8 of 9 frames were compiled"),
+        ({"graph_calls": 7, "graph_launches": 7}, PARTLY, "7 calls of compiled graphs in 8"),
         ({"limits_hit": ("recompile_limit reached",)}, PARTLY, "recompile_limit"),
         ({"share": 0.3, "outside_us": {"gemm": 5.0, "x": 1.0}}, PARTLY, "gemm"),
         ({"share": 0.9, "products": {"aten::mm": 2}}, PARTLY, "2 x aten::mm"),
@@ -112,6 +115,19 @@ def test_a_product_outside_of_graphs_is_a_part_that_was_not_compiled() -> None:
     assert read_profile([*events, Event("aten::mm", total_us=9.0)]).products == {"aten::mm": 1}
 
 
+def test_what_the_device_shows_of_a_host_s_work_is_not_counted_again() -> None:
+    """A device's own lane repeats names of operations, and of launches, as stretches of time."""
+    profile = read_profile(
+        [
+            MARK,
+            Event("aten::mm", on_device=True, total_us=3.0),
+            Event("cudaGraphLaunch", on_device=True, annotation=True, total_us=3.0),
+        ]
+    )
+    assert profile.products == {}
+    assert profile.launches == 0
+
+
 def test_nothing_that_ran_is_no_share() -> None:
     assert read_profile([]).share is None
 
@@ -162,3 +178,33 @@ def test_variables_that_may_hold_a_secret_are_not_dumped() -> None:
         {"TORCH_LOGS": "x", "TORCHINDUCTOR_TOKEN": "s", "HOME": "h", "TRITON_CACHE_DIR": "c"}
     )
     assert found == {"TORCH_LOGS": "x", "TRITON_CACHE_DIR": "c"}
+
+
+@pytest.mark.parametrize(
+    ("profiles", "told", "looks"),
+    [
+        ([Profile(share=0.9)], 0.9, 1),
+        ([Profile(share=0.2), Profile(share=0.8)], 0.8, 2),
+        ([Profile(share=0.2), Profile(share=0.1), Profile(share=0.3)], 0.3, 3),
+        ([Profile(share=0.2, products={"aten::mm": 1})], 0.2, 1),
+        ([Profile(share=0.2), Profile(share=0.1, products={"aten::mm": 1})], 0.1, 2),
+        ([Profile(share=None)], None, 1),
+    ],
+)
+def test_times_alone_are_looked_at_again(
+    profiles: list[Profile], told: float | None, looks: int
+) -> None:
+    left = iter(profiles)
+    made: list[Profile] = []
+
+    def look() -> tuple[Profile, None]:
+        made.append(next(left))
+        return made[-1], None
+
+    seen, problem = looked_at(look, least_share=0.5)
+    assert (seen.share, problem, len(made)) == (told, None, looks)
+
+
+def test_a_profiler_that_fails_the_second_time_leaves_nothing_proved() -> None:
+    answers = iter([(Profile(share=0.2), None), (Profile(), "it failed")])
+    assert looked_at(lambda: next(answers), least_share=0.5)[1] == "it failed"

@@ -287,6 +287,29 @@ def test_no_text_raises(
     assert classify(failure, status) in FailureKind
 
 
+@pytest.mark.parametrize("piece", ["Command [", "Command '[", "launcher-", "triton "])
+def test_the_work_grows_no_faster_than_the_message(piece: str) -> None:
+    failure = make_failure(INDUCTOR, piece * (1 << 18 >> 3))
+    begin = time.process_time()
+    assert classify(failure) == "inductor_error"
+    assert time.process_time() - begin < 4.0
+
+
+def test_a_command_of_any_length_names_the_build_and_only_in_its_own_line() -> None:
+    options = "-I/usr/include " * 1000
+    command = f"Command '['/usr/bin/gcc', {options} '/tmp/t/cuda_utils.so'] returned 1"
+    assert classify(make_failure("CalledProcessError", command)) == "triton_build"
+    apart = "Command '[ls]' failed\nsee cuda_utils"
+    assert classify(make_failure("CalledProcessError", apart)) == "other"
+
+
+def test_of_several_causes_the_last_names_the_failure() -> None:
+    """The chain is written oldest first; the last one is the nearest to the end."""
+    overwritten, access = ("RuntimeError", OVERWRITTEN), ("RuntimeError", MESSAGES[5][1])
+    assert classify(caused("RuntimeError", "x", overwritten, access)) == "illegal_access"
+    assert classify(caused("RuntimeError", "x", access, overwritten)) == "cudagraph_overwrite"
+
+
 @pytest.mark.parametrize("piece", ["RuntimeError: ", "Command [", "ptxas ", "A: \n"])
 def test_a_long_message_is_no_long_work(piece: str) -> None:
     failure = make_failure(INDUCTOR, (piece * 20_000)[:16_384])

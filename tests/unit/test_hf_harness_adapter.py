@@ -15,7 +15,7 @@ from adapters.hf_harness.options import (
     MODES,
     PHASES,
 )
-from reprokit.adapter import Invocation, Launch, Model, OptionError, PointContext, Reading, Setup
+from reprokit.adapter import Invocation, Model, OptionError, PointContext, Reading, Setup
 from reprokit.claim.load import load_claim
 from reprokit.errors import ClaimError, PlanError, UsageError
 from reprokit.records import Arm, CompileDecision, RowStatus
@@ -278,37 +278,18 @@ def test_rows_are_labelled_by_the_weights_that_were_measured(tmp_path: Path) -> 
     assert read(tmp_path, []).labels == ("synthetic_weights",)
 
 
-def test_cells_of_one_model_and_dtype_share_a_process() -> None:
-    def key(arm: Arm = Arm.SUBJECT, **cell: Any) -> str:
-        return ADAPTER.process_key(setup(), arm, cell)  # type: ignore[attr-defined,no-any-return]
-
-    assert key(phase="prefill", token_len=4) == key(phase="e2e_kv", compile_mode="default")
-    assert key(dtype="float16") != key()
-    assert key(model="no-such") != key()
-
-
-def test_a_shared_process_is_told_every_spec_in_full(tmp_path: Path) -> None:
-    """Put together again, common part and differences are what a process of its own is told."""
-    import batch
-
-    count = 100
-    cells: list[dict[str, Any]] = [{"token_len": 1 + index} for index in range(count)]
-    places = [tmp_path / ("x" * 200) / ("y" * 200) / str(index) for index in range(count)]
-    for place in places:
-        place.mkdir(parents=True)
-    invocations = tuple(
-        Invocation(id=str(index), arm=Arm.SUBJECT, cell=cell, directory=str(places[index]))
-        for index, cell in enumerate(cells)
-    )
-    launch = Launch(id="l", directory=str(tmp_path), invocations=invocations)
-    command = ADAPTER.shared_command(setup(), point(), launch)  # type: ignore[attr-defined]
-    assert command.argv[:3] == ("/env/bin/python", "-s", str(ADAPTER.builtin_source()))
-    assert command.cwd == str(tmp_path)
-    assert max(len(argument) for argument in command.argv) < 128 * 1024
-    texts = [argument.removeprefix("--batch=") for argument in command.argv[3:]]
-    entries = batch.load_entries(texts)
-    assert [entry.spec for entry in entries] == [make_spec(setup(), one) for one in invocations]
-    assert [entry.directory for entry in entries] == places
+def test_clocks_that_disagree_spoil_what_was_sound_and_no_more(tmp_path: Path) -> None:
+    lines = records(make_spec(setup(), invocation(tmp_path)))
+    for line in lines[1:3]:
+        line["check_ms"] = 50.0
+    lines[2]["finite"] = False
+    first, second = read(tmp_path, lines).samples
+    assert first.status is RowStatus.CONTAMINATED
+    assert (first.reason or "").startswith("two_clocks: ")
+    assert second.status is RowStatus.WRONG_OUTPUT
+    for line in lines[1:3]:
+        line["check_ms"] = line["latency_ms"]
+    assert read(tmp_path, lines).samples[0].status is RowStatus.OK
 
 
 def test_inf_or_nan_in_the_output_is_a_wrong_output(tmp_path: Path) -> None:

@@ -269,6 +269,16 @@ def test_versions_of_vendors_are_compared_and_never_guessed(
     assert (judged.unmet == ()) is fits
 
 
+@pytest.mark.parametrize(
+    ("asked", "fits"), [("torch>=2.7", True), ("torch>=2.8", False), ("torch<2.8", False)]
+)
+def test_a_vendors_version_between_releases_is_in_the_range_that_holds_it(
+    judge: Judge, asked: str, fits: bool
+) -> None:
+    judged = judge.good(point(asked), host(distribution("torch", "2.8.0a0+git1.nv25.6")))
+    assert (judged.unmet == ()) is fits
+
+
 def test_everything_that_is_missing_is_listed_at_once(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

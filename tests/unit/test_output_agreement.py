@@ -150,7 +150,15 @@ def test_an_input_that_the_baseline_did_not_come_to_is_unchecked() -> None:
     mine = {"tokens": (1, 1), "input_digest": "x"}
     assert verdict(compared(mine, failed, {"input_digest": "b"})) == "ok output_unchecked"
     assert verdict(compared(mine)) == "ok output_unchecked"
-    assert verdict(compared({"tokens": None}, {})) == "ok output_unchecked"
+    assert verdict(compared({"tokens": None}, {"tokens": None})) == "ok output_unchecked"
+
+
+def test_a_subject_that_keeps_its_output_to_itself_is_not_believed() -> None:
+    assert verdict(compared({"tokens": None}, {})) == (
+        "fall_through output_missing: no output tokens, where the baseline gave its own"
+    )
+    # The baseline need not have given them for each of its iterations.
+    assert compared({"tokens": None}, {"tokens": None}, {}).status is RowStatus.FALL_THROUGH
 
 
 @pytest.mark.parametrize("arm", list(Arm))
@@ -215,8 +223,14 @@ def test_logits_that_rounding_explains_or_nobody_told_refuse_nothing(
 
 @pytest.mark.parametrize(
     "sequences",
-    [(BASE[0],), (BASE[0], (3.0, 4.0)), (BASE[0], (3.0, float("inf"), 0.0))],
-    ids=["one_missing", "shorter", "infinite"],
+    [
+        (BASE[0],),
+        (BASE[0], (3.0, 4.0)),
+        (BASE[0], (3.0, float("inf"), 0.0)),
+        (BASE[0], (3.0, float("nan"), 0.0)),
+        ((float("nan"), 2.0, 2.0), BASE[1]),
+    ],
+    ids=["one_missing", "shorter", "infinite", "second_nan", "first_nan"],
 )
 def test_logits_that_cannot_be_compared_do_not_agree(sequences: Any) -> None:
     assert compared(logits(*sequences), logits(*BASE)).status is RowStatus.WRONG_OUTPUT
@@ -229,3 +243,55 @@ def test_the_logits_of_a_sequence_that_went_on_from_a_tie_are_not_compared() -> 
     other = {**tied, "output_logits": ((9.0, 9.0, 9.0), BASE[1])}
     refused = compared({**other, "output_ties": (None, None, 3, None)}, logits(*BASE))
     assert refused.status is RowStatus.WRONG_OUTPUT
+
+
+def test_logits_of_no_size_allow_no_difference() -> None:
+    nothing = (0.0, 0.0, 0.0)
+    assert verdict(compared(logits(BASE[0], nothing), logits(BASE[0], nothing))) == "ok"
+    found = compared(logits(BASE[0], (0.0, 1e-9, 0.0)), logits(BASE[0], nothing))
+    assert found.status is RowStatus.WRONG_OUTPUT
+
+
+@pytest.mark.parametrize("strict", ["subject", "baseline"])
+def test_the_smaller_of_two_tolerances_decides_and_is_told(strict: str) -> None:
+    mine, theirs = (0.01, 0.5) if strict == "subject" else (0.5, 0.01)
+    moved = (BASE[0], (3.0, 4.1, 0.0))
+    found = compared(logits(*moved, tolerance=mine), logits(*BASE, tolerance=theirs))
+    assert found.status is RowStatus.WRONG_OUTPUT
+    assert (found.reason or "").endswith("rounding explains 0.01 at the most")
+
+
+def test_positions_of_a_prompt_are_no_sequences_of_their_logits() -> None:
+    """With one token to a sequence a tie says nothing of the logits, which are of the last ones."""
+    tied = {**logits(BASE[0], (9.0, 9.0, 9.0)), "tokens": (1, 7, 3, 4), "output_steps": 1}
+    tied["output_ties"] = (None, 2, None, None)
+    found = compared(tied, {**logits(*BASE), "output_steps": 1})
+    assert found.status is RowStatus.WRONG_OUTPUT
+
+
+def test_repeats_are_looked_for_within_one_process_only() -> None:
+    same = {"output_digest": "o"}
+    first = row(Arm.BASELINE, 0, None, input_digest="a", **same)
+    other = row(Arm.BASELINE, 1, None, input_digest="b", **same)
+    assert with_outputs_checked([first, other])[0].status is RowStatus.WRONG_OUTPUT
+    for change in ({"invocation": 1}, {"cell": "d"}, {"point": "q"}, {"arm": Arm.SUBJECT}):
+        rows = [first, other.model_copy(update=change)]
+        assert [each.status for each in with_outputs_checked(rows)] == [RowStatus.OK] * 2
+
+
+def test_what_had_failed_before_keeps_how_it_failed() -> None:
+    facts = {"input_digest": "a", "output_digest": "o"}
+    failed = row(Arm.SUBJECT, 0, None, status=RowStatus.CONTAMINATED, **facts)
+    repeats = row(Arm.SUBJECT, 1, None, **{**facts, "input_digest": "b"})
+    found = with_outputs_checked([failed, repeats])
+    assert [each.status for each in found] == [RowStatus.CONTAMINATED, RowStatus.WRONG_OUTPUT]
+    assert found[0].reason is None
+
+
+def test_a_cell_is_compared_with_the_baseline_that_it_shares() -> None:
+    baseline = row(Arm.BASELINE, 0, (1, 2))
+    subject = row(Arm.SUBJECT, 0, (1, 3)).model_copy(update={"cell": "d"})
+    alone = with_outputs_checked([baseline, subject])[1]
+    assert verdict(alone) == "ok output_unchecked"
+    shared = with_outputs_checked([baseline, subject], {"d": "c"})[1]
+    assert verdict(shared) == "wrong_output output_differs: from the baseline's at token 1"

@@ -12,7 +12,7 @@ from saved_run import SUBJECT, Saved, line
 from scripted_plan import new_run, ready_points, scripted_plan
 
 from reprokit.process.launch import Exit
-from reprokit.run.shared import DONE, recover
+from reprokit.run.shared import DONE, recover, settle
 
 ENDED_S = 1_700_000_000.0
 
@@ -33,7 +33,8 @@ def _done(saved: Saved, ended_s: float = ENDED_S, **facts: object) -> Path:
 
 
 def _recovered(saved: Saved) -> Exit | None:
-    return recover(saved.run, saved.invocation(SUBJECT))
+    planned = saved.invocation(SUBJECT)
+    return recover(saved.run, planned, [planned], saved.run.launch("process", 1))
 
 
 @pytest.mark.parametrize(("code", "outcome"), [(0, "ok"), (3, "exit 3")])
@@ -61,7 +62,7 @@ def test_a_time_that_no_calendar_has_is_no_traceback(
         st_mtime = ended_s - 1.0  # just beyond the first year, and far beyond the last one
 
     monkeypatch.setattr(Path, "lstat", lambda path: Facts)
-    monkeypatch.setattr("reprokit.run.shared._begun", lambda folder: True)
+    monkeypatch.setattr("reprokit.run.shared.is_begun", lambda run, planned: True)
     monkeypatch.setattr("reprokit.process.supervisor.log_size", lambda log: 0)
     found = _recovered(saved)
     assert found is not None
@@ -81,3 +82,28 @@ def test_what_is_no_word_of_the_harness_recovers_nothing(
 ) -> None:
     _done(saved, ENDED_S, **facts)
     assert _recovered(saved) is None
+
+
+def test_a_process_that_died_after_its_last_cell_died_in_it(saved: Saved) -> None:
+    _done(saved)
+    launch = saved.run.launch("process", 1)
+    launch.mkdir(parents=True)
+    ended = Exit.unwatched(launch, wall_s=9.0, ended_s=ENDED_S, returncode=None, signal="SIGSEGV")
+    (launch / "exit.json").write_text(ended.model_dump_json(by_alias=True))
+    found = _recovered(saved)
+    assert found is not None
+    assert found.outcome() == "SIGSEGV", "also when reprokit was killed before it could say so"
+
+
+def test_what_a_process_measured_after_a_failure_is_not_kept(saved: Saved) -> None:
+    first, second = saved.run.plan.invocations[:2]
+    for planned, code in ((first, 1), (second, 0)):
+        folder = saved.run.invocation(planned.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "stdout.log").touch()
+        (folder / DONE).write_text(json.dumps({"returncode": code, "wall_s": 1.0}))
+    launch = saved.run.launch("process", 1)
+    ended = Exit.unwatched(launch, wall_s=9.0, ended_s=ENDED_S, returncode=0)
+    settled, left = settle(saved.run, [first, second], ended, launch)
+    assert [each.found.outcome() for each in settled] == ["exit 1"]
+    assert left == [second]

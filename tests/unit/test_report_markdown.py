@@ -91,6 +91,36 @@ def test_an_axis_that_changes_only_how_it_fails_is_told_so() -> None:
     assert "- `sha` changes only how it fails" in report
 
 
+@pytest.mark.parametrize(
+    ("locked", "lock", "host"),
+    [((True, True), True, False), ((False, False), False, True), ((True, False), True, True)],
+)
+def test_only_what_has_a_lock_is_said_to_be_checked_against_its_records(
+    locked: tuple[bool, bool], lock: bool, host: bool
+) -> None:
+    names = ("sha-pinned", "sha-head")
+    facts = {name: {"locked": each} for name, each in zip(names, locked, strict=True)}
+    report = _report(Case(GAIN, steady(10, 5.5), ready=facts))
+    assert ("are checked file by file against" in report) is lock
+    assert ("what has none is listed as not verified" in report) is host
+
+
+def test_what_was_measured_on_an_existing_interpreter_is_done_again_there() -> None:
+    case = Case(GAIN, steady(10, 5.5))
+    plan = case.plan.model_copy(update={"host": "/some where/python3"})
+    verdict = score(case.claim, plan, case.ready_points, case.rows)
+    report = render_markdown(verdict, case.claim, plan, case.ready_points, case.rows)
+    assert " --stack 'host:/some where/python3'" in report
+    assert "On a machine with such an interpreter" in report
+    assert "--stack" not in _report(case)
+
+
+def test_a_version_that_was_not_asked_for_is_labelled() -> None:
+    facts = {"sha-head": {"locked": False, "unmet": ("torch==2.7.1 is asked for ...",)}}
+    verdict = Case(GAIN, steady(10, 5.5), ready=facts).score()
+    assert ["other_versions" in point.labels for point in verdict.points] == [False, True]
+
+
 def test_no_tables_of_nothing() -> None:
     everything_dies = broken(lambda slot: True, RowStatus.CRASH, steady(10, 5.5))
     report = _report(Case(GAIN, everything_dies))

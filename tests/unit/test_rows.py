@@ -10,10 +10,12 @@ import pytest
 from saved_run import BASELINE, SUBJECT, Saved, ended, line
 from scripted_plan import new_run, ready_points, scripted_plan
 
-from reprokit.adapter import Reading, load_adapter
+from reprokit.adapter import Reading, Sample, load_adapter
 from reprokit.errors import DamagedRunError, RunError
-from reprokit.records import Arm, Evidence, Failure, Frame, Row, RowStatus
+from reprokit.failure.traceback import LONGEST_MESSAGE
+from reprokit.records import Arm, Cause, Evidence, Failure, FailureKind, Frame, Row, RowStatus
 from reprokit.rows import read_rows, write_rows
+from reprokit.run.failing import Failures
 
 
 @pytest.fixture
@@ -58,6 +60,7 @@ def test_rows_are_those_of_the_plan_in_its_order(saved: Saved) -> None:
         ({"compile": None}, RowStatus.SILENT_FALLBACK, "compile_unknown"),
         ({"output_tokens": [1, 2, 4]}, RowStatus.WRONG_OUTPUT, "output_differs"),
         ({"output_tokens": [1, 2]}, RowStatus.WRONG_OUTPUT, "output_differs"),
+        ({"output_tokens": None}, RowStatus.FALL_THROUGH, "output_missing"),
         ({"latency_ms": 9_200.0}, RowStatus.CONTAMINATED, "impossible_time"),
     ],
 )  # fmt: skip
@@ -89,7 +92,10 @@ def test_a_baseline_that_disagrees_with_itself_allows_either(saved: Saved) -> No
 
 
 def test_what_was_not_reported_is_labelled(saved: Saved) -> None:
-    row = both(saved, [line(0, device=None, output_tokens=None), line(1)])[0]
+    eager = [line(each, compile="not_asked", output_tokens=None) for each in range(2)]
+    saved.save(BASELINE, eager, ended())
+    saved.save(SUBJECT, [line(0, device=None, output_tokens=None), line(1)], ended())
+    row = saved.of(SUBJECT)[0]
     assert row.status is RowStatus.OK
     assert row.labels == ("device_unreported", "output_unchecked")
 
@@ -283,3 +289,64 @@ def test_evidence_of_a_sample_overrides_that_of_its_invocation(
     assert (first.status, first.evidence.device) == (RowStatus.OK, "cpu")
     assert first.evidence.extra == {"torch": "2.7.1"}
     assert second.status is RowStatus.WRONG_OUTPUT
+
+
+def test_a_message_of_any_length_is_cut_before_it_is_stored_or_read(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "Command '[" * 100_000
+    causes = tuple(Cause(exception="E", message=words) for _ in range(200))
+    written = Failure(exception="E", message=words, causes=causes, frame=None, fingerprint="")
+    sample = Sample(iteration=0, values={}, status=RowStatus.CRASH, failure=written)
+    reading = Reading(samples=(sample,), failure=written)
+    monkeypatch.setattr(type(load_adapter("scripted")), "read", lambda *_: reading)
+    saved.save(SUBJECT, [], ended(returncode=1))
+    for row in saved.of(SUBJECT):
+        assert row.failure is not None
+        assert row.failure.message.endswith(f"\n[{len(words) - LONGEST_MESSAGE} more characters]")
+        assert len(row.model_dump_json()) < 60 * (LONGEST_MESSAGE + 100)
+
+
+def test_a_failure_that_rows_share_is_named_once(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def name(failure: Failure, status: RowStatus | None = None) -> FailureKind:
+        asked.append(failure.message)
+        return FailureKind.OTHER
+
+    monkeypatch.setattr("reprokit.run.ended.classify", name)
+    log = 'Traceback (most recent call last):\n  File "b.py", line 1\nValueError: named once\n'
+    saved.save(SUBJECT, [], ended(returncode=1), stderr=log)
+    assert [row.failure and row.failure.kind for row in saved.of(SUBJECT)] == ["other"] * 2
+    assert asked == ["named once"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "words", "stopped"),
+    [
+        ({"stopped_by": "timeout", "returncode": None}, ("loading", "timing it"), True),
+        ({"returncode": 1}, ("ValueError: no", "ValueError: no"), True),
+        ({"returncode": 1}, ("ValueError: no", "KeyError: no"), False),
+        ({"returncode": 0}, ("ValueError: no", "ValueError: no"), False),
+    ],
+    ids=["timeouts", "alike", "different", "no failure"],
+)
+def test_only_equal_failures_are_enough(
+    tmp_path: Path, ends: dict[str, Any], words: tuple[str, str], stopped: bool
+) -> None:
+    """A time limit is one whatever was said last before it; what ended well is no failure."""
+    plan = scripted_plan(invocations=4, same_failure_stops=2)
+    saved = Saved(new_run(plan, tmp_path), ready_points(plan))
+    failures = Failures(plan, load_adapter("scripted"), saved.run)
+    subjects = [each for each in plan.invocations if each.arm is Arm.SUBJECT]
+    for planned, said in zip(subjects, words, strict=False):
+        assert failures.enough(planned) is None
+        saved.save(planned.id, [], ended(**ends), stderr=f"{said}\n")
+        failures.remember(planned, saved.ready["p1"], ended(**ends))
+    told = failures.enough(subjects[2])
+    assert (told is not None) is stopped
+    assert told is None or told.startswith("stopped_early: 2 of 4 invocations were made")
+    others = [each for each in plan.invocations if each.arm is Arm.BASELINE]
+    assert failures.enough(others[0]) is None

@@ -12,6 +12,7 @@ from reprokit.claim.load import load_claim
 from reprokit.plan import Design, Plan, PlannedInvocation
 from reprokit.records import Arm, Row, RowStatus
 from reprokit.sweep import make_plan
+from reprokit.sweep.order import Block, interleaved
 from reprokit.verdict.units import make_units
 
 CLAIM = """
@@ -136,3 +137,66 @@ def test_decisions_of_every_mode_see_the_one_baseline(tmp_path: Path) -> None:
 def test_a_rate_of_failures_is_measured_to_the_end(tmp_path: Path, expect: str, stops: int) -> None:
     text = CLAIM.replace("{kind: gain, metric: latency_ms, at_least: 0}", expect)
     assert planned(tmp_path, text=text).same_failure_stops == stops
+
+
+@pytest.mark.parametrize(
+    ("expect", "asked", "noted"),
+    [
+        ("{kind: stability, equals: 0.8}", 2, True),
+        ("{kind: stability, equals: 0.8}", 3, True),  # the default, but somebody wrote it
+        ("{kind: stability, equals: 0.8}", 0, False),
+        ("{kind: stability, equals: 0.8}", None, False),
+        ("{kind: gain, metric: latency_ms, at_least: 0}", 2, False),
+    ],
+)
+def test_a_stop_that_does_not_apply_is_noted(
+    tmp_path: Path, expect: str, asked: int | None, noted: bool
+) -> None:
+    text = CLAIM.replace("{kind: gain, metric: latency_ms, at_least: 0}", expect)
+    if asked is not None:
+        text = text.replace("samples: 2", f"samples: 2, same_failure_stops: {asked}")
+    notes = planned(tmp_path, text=text).notes
+    told = f"protocol.same_failure_stops: {asked} does not apply: a rate of failures is measured"
+    assert any(note.startswith(told) for note in notes) is noted
+    assert any("same_failure_stops" in note for note in notes) is noted
+
+
+def test_a_cell_that_is_not_planned_is_no_unit(tmp_path: Path) -> None:
+    """A baseline that belongs to another cell makes none; one of its own is a gap to tell."""
+    path = tmp_path / "claim.yaml"
+    path.write_text(CLAIM)
+    loaded = load_claim(path)
+    plan = make_plan(loaded, sweeps=("compile_mode",))
+
+    def strata(*dropped: str) -> dict[str, int]:
+        kept = tuple(
+            each
+            for each in plan.invocations
+            if each.cell not in dropped or each.arm is Arm.BASELINE
+        )
+        units = make_units(loaded.claim, plan.model_copy(update={"invocations": kept}), ())
+        return {each.cell.id: len(unit.strata) for unit in units for each in unit.strata}
+
+    borrowing, owning = next(iter(plan.baselines.items()))
+    assert len(strata()) == len(plan.cells)
+    assert set(strata(borrowing)) == {each.id for each in plan.cells} - {borrowing}
+    assert set(strata(owning)) == {each.id for each in plan.cells}
+
+
+def test_every_round_has_an_order_of_its_own() -> None:
+    cells = [f"c{number}" for number in range(6)]
+    blocks = [Block("p", Arm.SUBJECT, f"k{number}", [f"{number}"]) for number in range(6)]
+    blocks.append(Block("p", Arm.BASELINE, "shared", cells))
+    rounds = 8
+    found = list(interleaved(blocks, rounds, seed=7))
+    alone = [
+        tuple(each.cell for each in found if each.launch is None and each.index == index)
+        for index in range(rounds)
+    ]
+    shared = [
+        tuple(each.cell for each in found if each.launch is not None and each.index == index)
+        for index in range(rounds)
+    ]
+    for orders in (alone, shared):
+        assert {tuple(sorted(order)) for order in orders} == {tuple(sorted(orders[0]))}
+        assert len(set(orders)) > rounds // 2, "drift within a round must not hit one cell always"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+from rich.console import Console
 from scored_case import FAILURE, Case, Slot, broken, steady
 
 from reprokit.records import Arm, FailureKind, Row, RowStatus
 from reprokit.report.evidence_section import failures_section
 from reprokit.report.points_section import points_section, survival_words
+from reprokit.report.terminal import render_terminal
 from reprokit.verdict.outcome import Outcome
 from reprokit.verdict.records import PointVerdict, Verdict
 from reprokit.verdict.score import score
@@ -103,3 +107,54 @@ def test_survivors_before_the_stop_make_no_claim_true() -> None:
     assert point.outcome is Outcome.INCONCLUSIVE
     assert point.reasons == ("partial_survival",)
     assert "attempted 4 of 5, stopped early" in point.clause
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "reasons"),
+    [
+        (RowStatus.SILENT_FALLBACK, Outcome.SILENT_FALLBACK, ()),
+        (RowStatus.UNSUPPORTED, Outcome.NO_SURVIVORS, ("unsupported",)),
+        (RowStatus.WRONG_OUTPUT, Outcome.NO_SURVIVORS, ("wrong_output",)),
+    ],
+)
+def test_what_was_not_made_does_not_blur_how_the_rest_failed(
+    status: RowStatus, outcome: Outcome, reasons: tuple[str, ...]
+) -> None:
+    point = only(Stopped(VALUE, broken(crashing, status, steady(10, 105)), axes={}).told())
+    assert (point.outcome, point.reasons) == (outcome, reasons)
+
+
+def test_an_invocation_of_which_a_part_is_missing_was_not_stopped_early() -> None:
+    stopped = case()
+    rows = [stopped._stopped(row) for row in stopped.rows]
+    last = max(at for at, row in enumerate(rows) if row.reason == REASON)
+    rows[last] = rows[last].model_copy(update={"reason": "interrupted: resume the run"})
+    verdict = score(stopped.claim, stopped.plan, stopped.ready_points, rows)
+    assert only(verdict).reasons == ("incomplete_run",)
+
+
+def test_too_few_attempts_are_told_as_stopped() -> None:
+    late = broken(
+        lambda slot: slot.arm is Arm.SUBJECT and slot.invocation > 0,
+        RowStatus.CRASH,
+        steady(10, 105),
+    )
+    point = only(Stopped(VALUE, late, axes={}, made=4).told())
+    assert point.outcome is Outcome.INSUFFICIENT
+    assert "1 of 4 invocations of compiled survived whole" in point.clause
+    assert "attempted 4 of 5, stopped early" in point.clause
+
+
+def test_a_baseline_that_was_stopped_is_told_so() -> None:
+    dies = broken(lambda slot: slot.arm is Arm.BASELINE, RowStatus.CRASH, steady(10, 5))
+    gain = {"kind": "gain", "metric": "latency_ms", "at_least": 10.0}
+    point = only(Stopped(gain, dies, axes={}, arm=Arm.BASELINE).told())
+    assert point.reasons == ("baseline_no_survivors",)
+    assert "; attempted 3 of 5, stopped early)" in point.clause
+
+
+def test_the_terminal_counts_what_was_attempted() -> None:
+    out = io.StringIO()
+    Console(file=out, width=160, color_system=None).print(render_terminal(case().told()))
+    assert "0/3 of 5" in out.getvalue()
+    assert "5/5 of 5" not in out.getvalue()

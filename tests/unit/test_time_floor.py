@@ -59,7 +59,7 @@ def test_each_cache_counts_once_and_instructions_do_not(tmp_path: Path) -> None:
     for cpu in (0, 1):
         own = str(cpu)
         plant(tmp_path, cpu, 0, type="Data", level="1", shared_cpu_list=own, size="32K")
-        plant(tmp_path, cpu, 1, type="Instruction", level="1", shared_cpu_list=own, size="32K")
+        plant(tmp_path, cpu, 1, type="Instruction", level="1", shared_cpu_list="0-9", size="64K")
         plant(tmp_path, cpu, 3, type="Unified", level="3", shared_cpu_list="0-1", size="8M")
     assert cpu_cache_bytes(tmp_path) == 2 * 32 * 1024 + 8 * 1024 * 1024
 

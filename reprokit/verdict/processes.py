@@ -1,0 +1,76 @@
+"""Processes of a unit: the unit of replication, also where one process measures several cells.
+
+Invocation 3 of every cell lies in process 3 then (docs/decisions/0008), and so does the baseline
+that several cells share. What the process does to one of its cells it does to all, so cells are
+averaged inside every process first, and only processes count as replications.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from reprokit.stats.logmean import LogMean, average, log_mean
+from reprokit.stats.sample import ArmSample, Undefined, arm_sample
+from reprokit.verdict.units import MeasuredInvocation
+
+
+def process_of(launch: MeasuredInvocation) -> str:
+    """Name the process that measured an invocation."""
+    return launch.planned.launch or launch.planned.id
+
+
+def by_process(launches: Iterable[MeasuredInvocation]) -> list[list[MeasuredInvocation]]:
+    """Put the invocations of each process together."""
+    found: dict[str, list[MeasuredInvocation]] = {}
+    for launch in launches:
+        found.setdefault(process_of(launch), []).append(launch)
+    return list(found.values())
+
+
+def values_of(metric: str, launch: MeasuredInvocation) -> list[float]:
+    """Return the usable values of one invocation."""
+    return [row.values[metric] for row in launch.ok if metric in row.values]
+
+
+def log_mean_of(metric: str, launches: Sequence[MeasuredInvocation]) -> LogMean | Undefined:
+    """Average one arm in one cell over its processes."""
+    return log_mean(arm_sample(metric, [values_of(metric, launch) for launch in launches]))
+
+
+def combined(metric: str, strata: Sequence[Sequence[MeasuredInvocation]]) -> LogMean | Undefined:
+    """Average one arm over several cells with equal weights.
+
+    Cells measured by the same processes are averaged process by process, over the processes that
+    have a usable value for each of them; those averages are the sample. Cells of other processes
+    are independent of them, and variances add.
+    """
+    alone = [log_mean_of(metric, launches) for launches in strata]
+    missing = next((each for each in alone if isinstance(each, Undefined)), None)
+    if missing is not None:
+        return missing
+    groups: dict[tuple[str, ...], list[Sequence[MeasuredInvocation]]] = {}
+    for launches in strata:
+        groups.setdefault(tuple(map(process_of, launches)), []).append(launches)
+    means = [log_mean(_per_process(metric, group)) for group in groups.values()]
+    return average(means, weights=[len(group) for group in groups.values()])
+
+
+def _per_process(
+    metric: str, strata: Sequence[Sequence[MeasuredInvocation]]
+) -> ArmSample | Undefined:
+    """Average the log means of some cells inside every process."""
+    if len(strata) == 1:
+        return arm_sample(metric, [values_of(metric, launch) for launch in strata[0]])
+    means: list[float] = []
+    iterations = 0
+    for launches in zip(*strata, strict=True):
+        measured = [values_of(metric, launch) for launch in launches]
+        if not all(measured):
+            continue
+        cells = arm_sample(metric, measured)
+        if isinstance(cells, Undefined):
+            return cells
+        means.append(math.fsum(cells.means) / cells.k)
+        iterations += cells.iterations
+    return ArmSample(tuple(means), iterations)
