@@ -1,0 +1,1 @@
+"""Robustness over stack points and portability over regimes: pure functions of rows and samples."""
