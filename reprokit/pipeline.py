@@ -22,8 +22,15 @@ from reprokit.envs.prepare import prepare_points
 from reprokit.errors import ClaimError, DamagedRunError, RunError, UsageError
 from reprokit.machine import Machine
 from reprokit.plan import Design, Plan
-from reprokit.points import keep_points, prepare_options, recheck, verify_points
+from reprokit.points import (
+    keep_alterations,
+    keep_points,
+    prepare_options,
+    recheck,
+    verify_points,
+)
 from reprokit.progress import Event, Observer
+from reprokit.records import RowStatus
 from reprokit.report.markdown import render_markdown
 from reprokit.rows import collect_rows, read_rows, write_rows
 from reprokit.run.alteration import with_alterations
@@ -35,6 +42,7 @@ from reprokit.stack import ReadyPoint
 from reprokit.sweep import make_plan
 from reprokit.verdict.records import Verdict
 from reprokit.verdict.score import score
+from reprokit.verdict.units import is_stopped_early
 
 
 @dataclass(frozen=True)
@@ -99,8 +107,10 @@ def run_invocations(run: RunDirectory, machine: Machine, observer: Observer) -> 
     """Make the invocations that are not finished; environments are verified first."""
     adapter = load_adapter(run.claim.adapter.name)
     # What an interrupted run altered would be put right, and hidden, by preparing again.
-    recheck(run, run.read_points(), machine, observer)
+    altered = recheck(run, run.read_points(), machine, observer)
     ready = verify_points(run, adapter, machine, observer)
+    # Only now: where it refuses, nothing is measured on what was altered, and it can be put back.
+    keep_alterations(run, altered)
     _execute(run, ready, adapter, machine, observer)
 
 
@@ -195,7 +205,7 @@ def _execute(
     (run.path / MANIFEST).unlink(missing_ok=True)
     run.rows.unlink(missing_ok=True)  # rows of an interrupted run that was scored on the way
     execute(run.plan, ready, adapter, run, observer=observer, cache=machine.cache)
-    recheck(run, ready, machine, observer)
+    keep_alterations(run, recheck(run, ready, machine, observer))
     _collect(run, ready, adapter)
 
 
@@ -273,7 +283,8 @@ def _prepared_points(run: RunDirectory) -> dict[str, ReadyPoint]:
 def _unfinished_run(runs: Path, plan: Plan) -> RunDirectory:
     folder = runs / plan.claim_id
     found = sorted((path for path in folder.glob("*/run.json")), reverse=True)
-    unfinished = [run for path in found if not (run := open_run(path.parent)).report.exists()]
+    opened = (open_run(path.parent) for path in found)
+    unfinished = [run for run in opened if not run.report.exists() or _lacks_rows(run)]
     if not unfinished:
         raise UsageError(
             f"there is no unfinished run of {plan.claim_id} under {runs}",
@@ -286,4 +297,13 @@ def _unfinished_run(runs: Path, plan: Plan) -> RunDirectory:
         f"{unfinished[0].path} is unfinished, and its plan is not the one asked for",
         hint="Repeat the options it was started with, or continue it as it is: "
         f"reprokit run {unfinished[0].path} && reprokit score {unfinished[0].path}",
+    )
+
+
+def _lacks_rows(run: RunDirectory) -> bool:
+    """Tell whether a run that has a report was interrupted and only then scored and reported."""
+    if not run.rows.exists():
+        return True
+    return any(
+        row.status is RowStatus.NOT_RUN and not is_stopped_early(row) for row in read_rows(run.rows)
     )

@@ -15,7 +15,7 @@ from reprokit.errors import DamagedRunError, RunError
 from reprokit.machine import Machine
 from reprokit.progress import Event, Observer
 from reprokit.run.directory import RunDirectory
-from reprokit.stack import ReadyPoint
+from reprokit.stack import Alteration, ReadyPoint
 
 
 def verify_points(
@@ -100,9 +100,19 @@ def keep_points(run: RunDirectory, prepared: tuple[PreparedPoint, ...]) -> dict[
 
 def recheck(
     run: RunDirectory, ready: Mapping[str, ReadyPoint], machine: Machine, observer: Observer
-) -> None:
-    """Keep on record which sources and environments were altered since they were verified."""
+) -> tuple[Alteration, ...]:
+    """Find which sources and environments were altered since they were verified."""
     observer(Event("run", run.path.name, "verifying that nothing was altered"))
-    for found in recheck_points(ready, machine.cache).values():
-        if found.point not in run.read_alterations():
-            run.write_alteration(found)
+    return tuple(recheck_points(ready, machine.cache).values())
+
+
+def keep_alterations(run: RunDirectory, found: tuple[Alteration, ...]) -> None:
+    """Keep alterations on record, of points of which something was measured.
+
+    What was altered before the first measurement of a point spoilt nothing.
+    """
+    measured = {each.point for each in run.plan.invocations if run.exit(each.id) is not None}
+    known = run.read_alterations()
+    for alteration in found:
+        if alteration.point in measured and alteration.point not in known:
+            run.write_alteration(alteration)

@@ -19,6 +19,7 @@ from reprokit.report.evidence_section import (
 from reprokit.report.limits_section import labels_section, limits_section, reproduce_section
 from reprokit.report.markup import text
 from reprokit.report.points_section import axes_section, points_section
+from reprokit.report.proof_section import proof_section
 from reprokit.stack import ReadyPoint
 from reprokit.verdict.records import Verdict
 from reprokit.verdict.score import rows_digest
@@ -54,6 +55,7 @@ def render_markdown(
         points_section(verdict),
         axes_section(verdict),
         failures_section(verdict),
+        proof_section(verdict, rows),
         claim_section(verdict, claim),
         identity_section(verdict),
         figures_section(verdict),
