@@ -68,11 +68,14 @@ def hand_on(arguments: Any, made: Any) -> Any:
 
 def nan_at_the_choice(arguments: Any, made: Any) -> Any:
     """The second step's greatest logit is nan: the greatest is then found at the same place."""
-    position = arguments[1].get("cache_position")
-    if position is not None:
-        choice = made.logits.argmax(-1, keepdim=True)
-        spoiled = made.logits.scatter(-1, choice, float("nan"))
-        made.logits = made.logits.where(position[0] != 17, spoiled)
+    named = arguments[1]
+    given = named.get("cache_position")
+    # Releases without positions know how many the cache holds, this one among them.
+    filled = given[0] + 1 if given is not None else named["past_key_values"].get_seq_length()
+    choice = made.logits.argmax(-1, keepdim=True)
+    spoiled = made.logits.scatter(-1, choice, float("nan"))
+    is_second = torch.as_tensor(filled, device=made.logits.device) == 18
+    made.logits = torch.where(is_second, spoiled, made.logits)
     return made
 
 
