@@ -20,7 +20,7 @@ from floor import measure_bandwidth, time_floor
 from inputs import Prompts
 from model_zoo import model_facts
 from outputs import Tolerance, facts_of
-from phases import Phase, finite_calls, make_phase, mark_nothing
+from phases import Phase, finite_calls, make_phase
 from result_file import SCHEMA, ResultFile
 from spec import GRAPH_MODES, MODES, Spec
 from timing import Stopwatch, Timed
@@ -131,7 +131,7 @@ class _Run:
     def untimed(self) -> Callable[[], object]:
         """Prepare one more call and return it."""
         self._phase.prepare(self._prompts.next()[0])
-        return functools.partial(self._phase.run, mark_nothing)
+        return functools.partial(self._phase.run, _mark_nothing)
 
     def each_call(self) -> dict[str, object] | None:
         """Look at the logits of each call of the model in one more iteration.
@@ -140,8 +140,7 @@ class _Run:
         """
         if self._spec.steps == 1:
             return None
-        self._phase.prepare(self._prompts.next()[0])
-        finite = finite_calls(self._phase)
+        finite = finite_calls(self._phase, self.untimed())
         return {"calls": len(finite), "not_finite": None if all(finite) else finite.index(False)}
 
     def summary(self) -> dict[str, object]:
@@ -157,6 +156,10 @@ class _Run:
             self._idle_ms.append(timed.idle_ms)
         if self._spec.device == "cuda":
             self._peaks.append(torch.cuda.max_memory_allocated())
+
+
+def _mark_nothing() -> None:
+    """Stand in for the stopwatch where nobody times."""
 
 
 def _compilation(

@@ -177,8 +177,8 @@ def make_phase(spec: Spec, model: torch.nn.Module, forward: Callable[..., Any]) 
     return kinds[spec.phase](spec, model, forward)
 
 
-def finite_calls(phase: Phase) -> list[bool]:
-    """Run what is prepared, untimed; say of each call of the model whether its logits are finite.
+def finite_calls(phase: Phase, run: Callable[[], object]) -> list[bool]:
+    """Make a prepared run of a phase; say of each call of the model whether its logits are finite.
 
     A timed loop keeps only tokens, and the greatest of logits that hold nan is a token like others.
     """
@@ -192,14 +192,10 @@ def finite_calls(phase: Phase) -> list[bool]:
 
     phase.forward = looked_at
     try:
-        phase.run(mark_nothing)
+        run()
     finally:
         phase.forward = measured
     return [bool(each) for each in seen]
-
-
-def mark_nothing() -> None:
-    """Stand in for the stopwatch where nobody times."""
 
 
 def _greedy(logits: Any) -> Any:  # noqa: ANN401 - tensors

@@ -283,26 +283,26 @@ def _prepared_points(run: RunDirectory) -> dict[str, ReadyPoint]:
 def _unfinished_run(runs: Path, plan: Plan) -> RunDirectory:
     folder = runs / plan.claim_id
     found = sorted((path for path in folder.glob("*/run.json")), reverse=True)
-    opened = (open_run(path.parent) for path in found)
-    unfinished = [run for run in opened if not run.report.exists() or _lacks_rows(run)]
-    if not unfinished:
+    opened = [open_run(path.parent) for path in found]
+    for run in opened:
+        if run.plan == plan and _is_unfinished(run):
+            return run
+    other = next(filter(_is_unfinished, opened), None)
+    if other is None:
         raise UsageError(
             f"there is no unfinished run of {plan.claim_id} under {runs}",
             hint="Leave out --resume to start one.",
         )
-    for run in unfinished:
-        if run.plan == plan:
-            return run
     raise UsageError(
-        f"{unfinished[0].path} is unfinished, and its plan is not the one asked for",
+        f"{other.path} is unfinished, and its plan is not the one asked for",
         hint="Repeat the options it was started with, or continue it as it is: "
-        f"reprokit run {unfinished[0].path} && reprokit score {unfinished[0].path}",
+        f"reprokit run {other.path} && reprokit score {other.path}",
     )
 
 
-def _lacks_rows(run: RunDirectory) -> bool:
-    """Tell whether a run that has a report was interrupted and only then scored and reported."""
-    if not run.rows.exists():
+def _is_unfinished(run: RunDirectory) -> bool:
+    """Tell whether a run lacks rows: it may have been scored and reported all the same."""
+    if not run.report.exists() or not run.rows.exists():
         return True
     return any(
         row.status is RowStatus.NOT_RUN and not is_stopped_early(row) for row in read_rows(run.rows)

@@ -111,8 +111,12 @@ def keep_alterations(run: RunDirectory, found: tuple[Alteration, ...]) -> None:
 
     What was altered before the first measurement of a point spoilt nothing.
     """
-    measured = {each.point for each in run.plan.invocations if run.exit(each.id) is not None}
-    known = run.read_alterations()
+    known = run.read_alterations() if found else {}
     for alteration in found:
-        if alteration.point in measured and alteration.point not in known:
+        if alteration.point not in known and _is_measured(run, alteration.point):
             run.write_alteration(alteration)
+
+
+def _is_measured(run: RunDirectory, point: str) -> bool:
+    mine = (each for each in run.plan.invocations if each.point == point)
+    return any(run.exit(each.id) is not None for each in mine)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +58,10 @@ class HostStacks:
         self._python = python
         self._observer = observer
 
-    def make(self) -> dict[str, HostEnvironment | StepFailure]:
+    def make(
+        self,
+        without_source: Collection[str],  # noqa: ARG002 - both kinds of stacks are made alike
+    ) -> dict[str, HostEnvironment | StepFailure]:
         """Judge every point, also those that have nothing to run there: it costs nothing more."""
         self._observer(Event("prepare", str(self._python), "probing the existing interpreter"))
         names = {name for point in self._plan.points for name in _names(point)}

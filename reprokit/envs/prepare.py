@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,7 +133,7 @@ class _Stage:
     def run(self) -> tuple[PreparedPoint, ...]:
         sources = {point.id: self._source(point) for point in self._plan.points}
         failed = {name for name, found in sources.items() if isinstance(found, StepFailure)}
-        stacks = self._make_stacks(failed)
+        stacks = self._stacks.make(failed)
         prepared = []
         for done, point in enumerate(self._plan.points, start=1):
             result = self._finish(point, sources[point.id], stacks[point.id])
@@ -144,13 +144,6 @@ class _Stage:
                 Event("prepare", point.id, "prepared", done=done, total=total, outcome=outcome)
             )
         return tuple(prepared)
-
-    def _make_stacks(
-        self, without_source: Collection[str]
-    ) -> Mapping[str, LockedStack | HostEnvironment | StepFailure]:
-        if isinstance(self._stacks, HostStacks):
-            return self._stacks.make()
-        return self._stacks.make(without_source)
 
     def _tell(self, point: StackPoint, text: str) -> None:
         self._observer(Event("prepare", point.id, text))

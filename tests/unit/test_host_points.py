@@ -126,7 +126,7 @@ class Judge:
         self, asked: StackPoint, found: HostFindings, lock: str | None = None
     ) -> HostEnvironment | StepFailure:
         self._monkeypatch.setattr(host_stacks, "probe_host", lambda python, names: found)
-        return stacks(asked, lock).make()["p"]
+        return stacks(asked, lock).make(())["p"]
 
     def good(
         self, asked: StackPoint, found: HostFindings, lock: str | None = None
@@ -299,7 +299,7 @@ def test_an_interpreter_that_cannot_be_probed_fails_every_point(
         raise ProbeError("it hangs", hint="Try another")
 
     monkeypatch.setattr(host_stacks, "probe_host", fails)
-    failure = stacks(point("a")).make()["p"]
+    failure = stacks(point("a")).make(())["p"]
     assert failure == StepFailure("probe_failed", "it hangs. Try another")
 
 
