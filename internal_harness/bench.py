@@ -20,7 +20,7 @@ from floor import measure_bandwidth, time_floor
 from inputs import Prompts
 from model_zoo import model_facts
 from outputs import Tolerance, facts_of
-from phases import Phase, make_phase
+from phases import Phase, finite_calls, make_phase
 from result_file import SCHEMA, ResultFile
 from spec import GRAPH_MODES, MODES, Spec
 from timing import Stopwatch, Timed
@@ -63,8 +63,9 @@ def measure(spec: Spec, model: torch.nn.Module, results: ResultFile) -> None:
             watch.window_closes()
         spent.on("measuring")
         results.write("compile", _compilation(spec, run, watch, results))
+        end = {"iterations": spec.samples, **run.summary(), "each_call": run.each_call()}
         spent.on("proving")
-    results.write("end", {"iterations": spec.samples, **run.summary(), "spent_s": spent.seconds})
+    results.write("end", {**end, "spent_s": spent.seconds})
 
 
 def _settle() -> None:
@@ -132,6 +133,16 @@ class _Run:
         """Prepare one more call and return it."""
         self._phase.prepare(self._prompts.next()[0])
         return functools.partial(self._phase.run, _mark_nothing)
+
+    def each_call(self) -> dict[str, object] | None:
+        """Look at the logits of each call of the model in one more iteration.
+
+        None where an iteration is a single call: its logits were looked at every time.
+        """
+        if self._spec.steps == 1:
+            return None
+        finite = finite_calls(self._phase, self.untimed())
+        return {"calls": len(finite), "not_finite": None if all(finite) else finite.index(False)}
 
     def summary(self) -> dict[str, object]:
         """Return what holds for all timed iterations together; bytes are the device's."""

@@ -45,7 +45,8 @@ class Observation:
         recordings: CUDA graphs that are recorded; None where it cannot be told.
         skips: graphs that were not wrapped in CUDA graphs, with `skip_reasons` where told.
         failures: classes of compilations that failed.
-        switches: settings that keep torch from compiling, or from saying so.
+        switches: settings that keep torch from compiling, or from saying so, as they were at both
+            ends of the timed window or in the profiled run.
         compiled_in_window: counters that moved while iterations were timed, and by how much.
         compilations: torch's own record of each compilation; for the dump.
     """
@@ -183,6 +184,13 @@ def _lowered(seen: Observation) -> tuple[_Rule, ...]:
             PARTLY,
             f"something was compiled inside the timed window: {seen.compiled_in_window}"
             + "".join(f"; {reason}" for reason in _reasons(seen.recompiles)[-1:]),
+        ),
+        # The profile shows one run. Under such a setting the others may have run as they are, and
+        # no counter moves when compiled code is passed over.
+        (
+            bool(seen.switches),
+            PARTLY,
+            "what runs may change from call to call without a word: " + ", ".join(seen.switches),
         ),
     )
 

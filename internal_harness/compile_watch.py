@@ -32,15 +32,18 @@ class CompileWatch:
         _Ear.listen()
         self._before = compile_counters.counters_now()
         self._after = self._before
+        self._switches: dict[str, None] = {}
 
     def window_opens(self) -> None:
-        """Remember the counters just before the first timed iteration."""
+        """Remember counters and switches just before the first timed iteration."""
         compile_counters.keep_all_compilations()
         self._before = self._after = compile_counters.counters_now()
+        self._switches.update(dict.fromkeys(_switches()))
 
     def window_closes(self) -> None:
-        """Remember the counters just after the last timed iteration."""
+        """Remember counters and switches just after the last timed iteration."""
         self._after = compile_counters.counters_now()
+        self._switches.update(dict.fromkeys(_switches()))
 
     def observe(
         self,
@@ -84,7 +87,7 @@ class CompileWatch:
             skips=counted.get(skips, 0),
             skip_reasons=compile_counters.skip_reasons(entries, logged=logged),
             failures=compile_counters.failures(entries),
-            switches=_switches(),
+            switches=tuple(dict.fromkeys((*self._switches, *_switches()))),
             compiled_in_window=compile_counters.moved(self._before, self._after),
             compilations=tuple(entries),
         )
@@ -172,7 +175,11 @@ class _Ear(logging.Handler):
 
 def _switches() -> tuple[str, ...]:
     """Name the settings that keep torch from compiling, or from saying that it did not."""
-    found = [f"{name}={os.environ[name]}" for name in _VARIABLES if os.environ.get(name)]
+    found = [
+        f"{name}={os.environ[name]}"
+        for name in _VARIABLES
+        if os.environ.get(name) not in {None, "", "0"}
+    ]
     config: Any = loaded("torch._dynamo", "config")
     found += [
         f"torch._dynamo.config.{name} is set"

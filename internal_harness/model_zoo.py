@@ -2,13 +2,15 @@
 
 models.json holds architectures, not weights: for each model its configuration, the number of its
 parameters, the hub repository that it corresponds to, and where these facts come from. What is
-built or loaded is counted and compared, so that a release of transformers which reads a
-configuration differently is found out.
+built or loaded is counted and compared, and so is its dtype, so that a release of transformers
+which reads a configuration differently is found out.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ def build_model(spec: Spec) -> torch.nn.Module:
 
     Raises:
         SpecError: there is no such model, it has too few positions, its weights are not there, or
-            what this release of transformers makes is not what models.json describes.
+            what this release of transformers makes is not what models.json describes, or of
+            another dtype.
     """
     entry = _known().get(spec.model)
     model = _loaded(spec) if spec.weights == HUB else _synthetic(spec, entry)
@@ -36,7 +39,25 @@ def build_model(spec: Spec) -> torch.nn.Module:
     checked = entry is not None and "quantized" not in entry
     if entry is not None and checked and counted != entry["parameters"]:
         raise SpecError(f"{spec.model} has {counted} parameters, not {entry['parameters']}")
+    check_dtype(spec, model)
     return model.eval()
+
+
+def check_dtype(spec: Spec, model: torch.nn.Module) -> None:
+    """Refuse weights of another dtype than that asked for; those of quantized models are packed.
+
+    Raises:
+        SpecError: there are such.
+    """
+    if _quantized(model):
+        return
+    found = {str(value.dtype) for name, value in _floating(model) if not _is_kept(model, name)}
+    others = found - {f"torch.{spec.dtype}"}
+    if others:
+        raise SpecError(
+            f"{spec.dtype} weights of {spec.model} are asked for, and this release of transformers "
+            f"makes some of {', '.join(sorted(others))}"
+        )
 
 
 def check_positions(spec: Spec, model: torch.nn.Module) -> None:
@@ -58,6 +79,13 @@ def model_facts(spec: Spec, model: torch.nn.Module) -> dict[str, object]:
     facts: dict[str, object] = {
         "parameters": count_parameters(model),
         "weight_bytes": weight_bytes(model),
+        "dtypes": _dtypes(value for _, value in _floating(model)),
+        "kept_in_float32": sum(
+            value.numel()
+            for name, value in _floating(model)
+            if _is_kept(model, name) and value.dtype == torch.float32
+        ),
+        "quantized": _quantized(model),
         "attention": getattr(model.config, "_attn_implementation", None),
         "weights": spec.weights,
         "revision": None,
@@ -76,10 +104,37 @@ def count_parameters(model: torch.nn.Module) -> int:
 def weight_bytes(model: torch.nn.Module) -> int:
     """Bytes of all weights, shared ones once; packed ones of a quantized model are buffers."""
     total: int = sum(value.numel() * value.element_size() for value in model.parameters())
-    if getattr(model.config, "quantization_config", None) is None:
+    if not _quantized(model):
         return total
     packed: int = sum(value.numel() * value.element_size() for value in model.buffers())
     return total + packed
+
+
+def _quantized(model: torch.nn.Module) -> bool:
+    return getattr(model.config, "quantization_config", None) is not None
+
+
+def _floating(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the parameters that a dtype was asked for, shared ones once."""
+    return ((name, each) for name, each in model.named_parameters() if each.is_floating_point())
+
+
+def _dtypes(parameters: Iterable[torch.Tensor]) -> dict[str, int]:
+    """Count parameters by dtype."""
+    found: dict[str, int] = {}
+    for value in parameters:
+        name = str(value.dtype).removeprefix("torch.")
+        found[name] = found.get(name, 0) + value.numel()
+    return found
+
+
+def _is_kept(model: torch.nn.Module, name: str) -> bool:
+    """Tell the modules that the model's code in transformers keeps in float32, by its own lists."""
+    lists = (
+        getattr(model, attribute, None) or ()
+        for attribute in ("_keep_in_fp32_modules", "_keep_in_fp32_modules_strict")
+    )
+    return any(re.search(rf"(^|\.){part}($|\.)", name) for parts in lists for part in parts)
 
 
 def _known() -> dict[str, Any]:

@@ -5,6 +5,9 @@ the same additions makes the other one. So each token comes with the id that is 
 where there is one. In prefill the logits of the timed call itself tell. In decoding they are gone,
 for a loop keeps only tokens; the model as it is, not compiled, is then given the whole sequence at
 once. Both arms are judged by it in the same way, and it sees no compiled code.
+
+The same logits judge the tokens: each must be their greatest or tie with it. A sequence is weighed
+with the tokens that were fed, so that one that went on from a tie can be judged to its end.
 """
 
 from __future__ import annotations
@@ -99,8 +102,14 @@ def sampled_logits(logits: torch.Tensor) -> list[list[float]]:
     return [[float(f"{value:.7g}") for value in sequence] for sequence in chosen.tolist()]
 
 
-def tied_ids(logits: torch.Tensor, chosen: torch.Tensor, tolerance: Tolerance) -> list[int | None]:
-    """Return for each chosen token the id that could as well have been chosen, None without one.
+def weigh(
+    logits: torch.Tensor, chosen: torch.Tensor, tolerance: Tolerance
+) -> tuple[list[int | None], int | None]:
+    """Judge tokens by logits: return the ties, and the first token that goes astray.
+
+    A tie is the id that could as well have been chosen, None without one, for each token. A token
+    is astray that is neither the greatest nor tied with it; it is counted through all sequences,
+    None without one.
 
     Args:
         logits: of each position, (batch, positions, vocabulary).
@@ -108,16 +117,24 @@ def tied_ids(logits: torch.Tensor, chosen: torch.Tensor, tolerance: Tolerance) -
         tolerance: how near is near.
     """
     if chosen.numel() == 0:
-        return []
+        return [], None
     best = logits.topk(2, dim=-1).indices
-    other = torch.where(best[..., 0] == chosen, best[..., 1], best[..., 0])
+    is_best = best[..., 0] == chosen
+    other = torch.where(is_best, best[..., 1], best[..., 0])
     pair = logits.gather(-1, torch.stack((chosen, other), dim=-1)).float()
     gap = (pair[..., 0] - pair[..., 1]).abs()
     largest = torch.maximum(logits.amax(-1), -logits.amin(-1)).float()
     # False for every comparison with nan: what cannot be compared is no tie.
-    near = (gap <= tolerance.relative * largest).flatten().tolist()
-    ids = other.flatten().tolist()
-    return [int(token) if tie else None for token, tie in zip(ids, near, strict=True)]
+    near = gap <= tolerance.relative * largest
+    strays = (~(is_best | near)).flatten().tolist()
+    ids = zip(other.flatten().tolist(), near.flatten().tolist(), strict=True)
+    ties = [int(token) if tie else None for token, tie in ids]
+    return ties, strays.index(True) if any(strays) else None
+
+
+def all_finite(logits: torch.Tensor) -> bool:
+    """Tell whether none of them is inf or nan."""
+    return bool(torch.isfinite(logits).all())
 
 
 def facts_of(
@@ -131,17 +148,19 @@ def facts_of(
     Args:
         logits: of the last call of the model; None where nothing was computed.
         tokens: greedy token ids, (batch, tokens).
-        weighed: logits that the ties of these tokens are told by.
+        weighed: logits that these tokens and their ties are judged by; None without tokens.
         tolerance: how near two logits must be for a tie.
     """
-    finite = logits is not None and bool(torch.isfinite(logits).all())
+    finite = logits is not None and all_finite(logits)
+    ties, stray = ([], None) if weighed is None else weigh(weighed, tokens, tolerance)
     output = [int(token) for token in tokens.flatten().tolist()]
     return {
         "device": (tokens if logits is None else logits).device.type,
         "finite": finite,
         "tokens_made": len(output),
         "output": output,
-        "ties": [] if weighed is None else tied_ids(weighed, tokens, tolerance),
+        "ties": ties,
+        "weighed": None if weighed is None else {"finite": all_finite(weighed), "stray": stray},
         "logits": None if logits is None else digest_of(logits),
         # JSON has neither inf nor nan.
         "sampled_logits": sampled_logits(logits) if logits is not None and finite else None,

@@ -41,7 +41,9 @@ Decoded = tuple[Any, list[Any]]
 
 
 class Phase(Protocol):
-    """One kind of call."""
+    """One kind of call; `forward` is the model that it measures."""
+
+    forward: Callable[..., Any]
 
     def prepare(self, prompt: torch.Tensor) -> None:
         """Do what belongs before one iteration and is not measured."""
@@ -64,7 +66,7 @@ class Prefill:
     """One forward pass over the prompt; the tokens are picked outside the timed part."""
 
     def __init__(self, spec: Spec, model: torch.nn.Module, forward: Callable[..., Any]) -> None:
-        self._forward = forward
+        self.forward = forward
         self._supply = _supply(spec, model)
         self._positions = position_arguments(model, 0, spec.token_len, spec.device)
         self._cache: Any = None
@@ -76,7 +78,7 @@ class Prefill:
 
     def run(self, mark: Mark) -> torch.Tensor:  # noqa: ARG002 - it ends with its first token
         """Process the prompt; return its logits."""
-        output = self._forward(
+        output = self.forward(
             input_ids=self._prompt, past_key_values=self._cache, use_cache=True, **self._positions
         )
         return output.logits
@@ -94,7 +96,7 @@ class KvDecode:
     """Greedy decode steps on a filled cache, each fed with the token before it."""
 
     def __init__(self, spec: Spec, model: torch.nn.Module, forward: Callable[..., Any]) -> None:
-        self._model, self._forward = model, forward
+        self._model, self.forward = model, forward
         self._supply = _supply(spec, model)
         self._prompt_positions = position_arguments(model, 0, spec.prompt_len, spec.device)
         self._positions = [
@@ -134,7 +136,7 @@ class KvDecode:
     def _decode(self, token: Any) -> Decoded:  # noqa: ANN401 - a tensor
         tokens, logits = [], None
         for position in self._positions:
-            logits = self._forward(
+            logits = self.forward(
                 input_ids=token, past_key_values=self._cache, use_cache=True, **position
             ).logits
             token = _greedy(logits)
@@ -158,7 +160,7 @@ class EndToEnd(KvDecode):
 
     def run(self, mark: Mark) -> Decoded:
         """Process the prompt, mark its token, decode; return last logits and all tokens."""
-        first = _greedy(self._process_prompt(self._forward))
+        first = _greedy(self._process_prompt(self.forward))
         mark()
         logits, tokens = self._decode(first)
         return logits, [first, *tokens]
@@ -173,6 +175,27 @@ def make_phase(spec: Spec, model: torch.nn.Module, forward: Callable[..., Any]) 
     kinds: dict[str, Callable[..., Phase]]
     kinds = {"prefill": Prefill, "kv_decode": KvDecode, "e2e_kv": EndToEnd}
     return kinds[spec.phase](spec, model, forward)
+
+
+def finite_calls(phase: Phase, run: Callable[[], object]) -> list[bool]:
+    """Make a prepared run of a phase; say of each call of the model whether its logits are finite.
+
+    A timed loop keeps only tokens, and the greatest of logits that hold nan is a token like others.
+    """
+    measured, seen = phase.forward, []
+
+    def looked_at(**arguments: Any) -> Any:  # noqa: ANN401 - as the model
+        output = measured(**arguments)
+        # At once: the next call of a CUDA graph overwrites these logits.
+        seen.append(torch.isfinite(output.logits).all())
+        return output
+
+    phase.forward = looked_at
+    try:
+        run()
+    finally:
+        phase.forward = measured
+    return [bool(each) for each in seen]
 
 
 def _greedy(logits: Any) -> Any:  # noqa: ANN401 - tensors

@@ -3,10 +3,12 @@
     header     what is measured and with what: spec, versions, device, model, the least time that
                an iteration can take, and how near two logits must be for a tie
     iteration  one timed call: times in ms, tokens made with those that tie with them, digests of
-               the prompt and of the last logits, whether all was finite
+               the prompt and of the last logits, whether these were finite; whether the model as
+               it is, given the whole sequence, would choose these tokens
     compile    what was compiled and what executed, with the decision
     failure    an exception, complete
-    end        the last line of a run that came through: peak memory, time outside of timed calls
+    end        the last line of a run that came through: peak memory, time outside of timed calls,
+               one more iteration in which the logits of every call were looked at
 
 A file without `end` is of a process that died; what it holds is still true.
 """

@@ -169,6 +169,8 @@ class Reading(Record):
             the log.
         problem: the output itself is damaged (a line cut short); samples that lack then end as
             `fall_through` with this reason.
+        unsupported: why the benchmark refused what it was asked for; its rows are `unsupported`,
+            and no crash of what is measured.
     """
 
     samples: tuple[Sample, ...]
@@ -176,6 +178,7 @@ class Reading(Record):
     labels: tuple[str, ...] = ()
     failure: Failure | None = None
     problem: str | None = None
+    unsupported: str | None = None
 
 
 @runtime_checkable
@@ -224,6 +227,18 @@ class ChecksCells(Protocol):
 
     def cell_fault(self, axis: str, value: Scalar) -> str | None:
         """Say what is wrong with a value of one of its cell axes; None when it can be asked."""
+        ...
+
+
+@runtime_checkable
+class ChecksPlans(Protocol):
+    """What an adapter may have beside: rules that model, options and cell axes obey together.
+
+    Asked of every cell of a plan, before anything is prepared.
+    """
+
+    def never_measurable(self, setup: Setup, cell: Mapping[str, Scalar]) -> str | None:
+        """Say why a cell cannot be measured on any stack; None when nothing is known so."""
         ...
 
 

@@ -26,6 +26,7 @@ from reprokit.errors import ClaimError, DamagedRunError, RunError, UsageError
 from reprokit.machine import Machine
 from reprokit.plan import Design, Plan
 from reprokit.points import (
+    keep_alterations,
     keep_points,
     prepare_bundled,
     prepare_options,
@@ -33,6 +34,7 @@ from reprokit.points import (
     verify_points,
 )
 from reprokit.progress import Event, Observer
+from reprokit.records import RowStatus
 from reprokit.report.markdown import render_markdown
 from reprokit.rows import collect_rows, read_rows, write_rows
 from reprokit.run.alteration import with_alterations
@@ -45,6 +47,7 @@ from reprokit.stack import ReadyPoint
 from reprokit.sweep import make_plan
 from reprokit.verdict.records import Verdict
 from reprokit.verdict.score import score
+from reprokit.verdict.units import is_stopped_early
 
 
 @dataclass(frozen=True)
@@ -168,8 +171,10 @@ def run_invocations(run: RunDirectory, machine: Machine, observer: Observer) -> 
     """Make the invocations that are not finished; environments are verified first."""
     adapter = load_adapter(run.claim.adapter.name)
     # What an interrupted run altered would be put right, and hidden, by preparing again.
-    recheck(run, run.read_points(), machine, observer)
+    altered = recheck(run, run.read_points(), machine, observer)
     ready = verify_points(run, adapter, machine, observer)
+    # Only now: where it refuses, nothing is measured on what was altered, and it can be put back.
+    keep_alterations(run, altered)
     _execute(run, ready, adapter, machine, observer)
 
 
@@ -264,7 +269,7 @@ def _execute(
     (run.path / MANIFEST).unlink(missing_ok=True)
     run.rows.unlink(missing_ok=True)  # rows of an interrupted run that was scored on the way
     execute(run.plan, ready, adapter, run, observer=observer, cache=machine.cache)
-    recheck(run, ready, machine, observer)
+    keep_alterations(run, recheck(run, ready, machine, observer))
     _collect(run, ready, adapter)
 
 
@@ -347,17 +352,27 @@ def _prepared_points(run: RunDirectory) -> dict[str, ReadyPoint]:
 def _unfinished_run(runs: Path, plan: Plan) -> RunDirectory:
     folder = runs / plan.claim_id
     found = sorted((path for path in folder.glob("*/run.json")), reverse=True)
-    unfinished = [run for path in found if not (run := open_run(path.parent)).report.exists()]
-    if not unfinished:
+    opened = [open_run(path.parent) for path in found]
+    for run in opened:
+        if run.plan == plan and _is_unfinished(run):
+            return run
+    other = next(filter(_is_unfinished, opened), None)
+    if other is None:
         raise UsageError(
             f"there is no unfinished run of {plan.claim_id} under {runs}",
             hint="Leave out --resume to start one.",
         )
-    for run in unfinished:
-        if run.plan == plan:
-            return run
     raise UsageError(
-        f"{unfinished[0].path} is unfinished, and its plan is not the one asked for",
+        f"{other.path} is unfinished, and its plan is not the one asked for",
         hint="Repeat the options it was started with, or continue it as it is: "
-        f"reprokit run {unfinished[0].path} && reprokit score {unfinished[0].path}",
+        f"reprokit run {other.path} && reprokit score {other.path}",
+    )
+
+
+def _is_unfinished(run: RunDirectory) -> bool:
+    """Tell whether a run lacks rows: it may have been scored and reported all the same."""
+    if not run.report.exists() or not run.rows.exists():
+        return True
+    return any(
+        row.status is RowStatus.NOT_RUN and not is_stopped_early(row) for row in read_rows(run.rows)
     )

@@ -18,7 +18,7 @@ from reprokit.errors import DamagedRunError, RunError
 from reprokit.machine import Machine
 from reprokit.progress import Event, Observer
 from reprokit.run.directory import RunDirectory
-from reprokit.stack import ReadyPoint
+from reprokit.stack import Alteration, ReadyPoint
 
 
 def verify_points(
@@ -126,9 +126,23 @@ def keep_points(run: RunDirectory, prepared: tuple[PreparedPoint, ...]) -> dict[
 
 def recheck(
     run: RunDirectory, ready: Mapping[str, ReadyPoint], machine: Machine, observer: Observer
-) -> None:
-    """Keep on record which sources and environments were altered since they were verified."""
+) -> tuple[Alteration, ...]:
+    """Find which sources and environments were altered since they were verified."""
     observer(Event("run", run.path.name, "verifying that nothing was altered"))
-    for found in recheck_points(ready, machine.cache).values():
-        if found.point not in run.read_alterations():
-            run.write_alteration(found)
+    return tuple(recheck_points(ready, machine.cache).values())
+
+
+def keep_alterations(run: RunDirectory, found: tuple[Alteration, ...]) -> None:
+    """Keep alterations on record, of points of which something was measured.
+
+    What was altered before the first measurement of a point spoilt nothing.
+    """
+    known = run.read_alterations() if found else {}
+    for alteration in found:
+        if alteration.point not in known and _is_measured(run, alteration.point):
+            run.write_alteration(alteration)
+
+
+def _is_measured(run: RunDirectory, point: str) -> bool:
+    mine = (each for each in run.plan.invocations if each.point == point)
+    return any(run.exit(each.id) is not None for each in mine)

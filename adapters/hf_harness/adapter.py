@@ -19,7 +19,12 @@ from adapters.hf_harness.options import (
 )
 from adapters.hf_harness.result import read_result
 from adapters.hf_harness.slices import make_slice, slice_names
-from adapters.hf_harness.weights import WEIGHTS_ASSET, asset_steps, model_complaint
+from adapters.hf_harness.weights import (
+    WEIGHTS_ASSET,
+    asset_steps,
+    model_complaint,
+    never_measurable,
+)
 from reprokit.adapter import (
     AssetStep,
     Command,
@@ -36,6 +41,8 @@ from reprokit.errors import UsageError
 from reprokit.records import Arm, Scalar
 
 RESULT = "result.jsonl"
+REFUSAL = "spec.SpecError"
+"""Class of the exception by which the harness says that it cannot measure what is asked."""
 _HARNESS = Path(__file__).resolve().parents[2] / "internal_harness"
 _NO_MODEL = {
     "message": "hf_harness needs a model",
@@ -68,6 +75,10 @@ class HfHarness:
     def misfit(self, model: Model | None, options: Mapping[str, JsonValue]) -> Misfit | None:  # noqa: ARG002
         """Ask for a model; whether the harness can build it, `command` says."""
         return None if model is not None else Misfit(path=("model",), **_NO_MODEL)
+
+    def never_measurable(self, setup: Setup, cell: Mapping[str, Scalar]) -> str | None:
+        """Say that there is no such model, or that it has too few positions."""
+        return never_measurable(setup, make_spec(setup, None, Arm.SUBJECT, cell))
 
     def slices(self) -> tuple[str, ...]:
         """Name the models of `--set model=NAME`."""
@@ -123,9 +134,13 @@ class HfHarness:
         )
 
     def read(self, setup: Setup, point: PointContext, invocation: Invocation) -> Reading:
-        """Read the result file."""
+        """Read the result file; what the harness refused is no crash of what it measures."""
         spec = make_spec(setup, point, invocation.arm, invocation.cell)
-        return read_result(Path(invocation.directory) / RESULT, spec=spec)
+        reading = read_result(Path(invocation.directory) / RESULT, spec=spec)
+        if reading.failure is None or reading.failure.exception != REFUSAL:
+            return reading
+        refused = f"the harness refused it: {reading.failure.message}"
+        return reading.model_copy(update={"unsupported": refused})
 
 
 def make_spec(

@@ -16,14 +16,15 @@ MOST = 1_000_000
 PHASES = ("prefill", "kv_decode", "e2e_kv")
 CACHES = ("DynamicCache", "StaticCache")
 DTYPES = ("float32", "float16", "bfloat16")
-MODES = ("eager", "default", "reduce-overhead", "max-autotune")
+EAGER = "eager"
+MODES = (EAGER, "default", "reduce-overhead", "max-autotune")
 """What the harness knows too; a test keeps the lists together."""
 
 AXES: dict[str, tuple[Scalar, ...] | None] = {
     "phase": PHASES,
     "cache": CACHES,
     "dtype": DTYPES,
-    "compile_mode": tuple(mode for mode in MODES if mode != "eager"),
+    "compile_mode": tuple(mode for mode in MODES if mode != EAGER),
     "token_len": None,
     "batch": None,
     "model": None,

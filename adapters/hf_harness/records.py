@@ -31,6 +31,22 @@ class _Tolerance(_Line):
     logits: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
+class ModelFacts(_Line):
+    """The weights as they lie on the device.
+
+    Attributes:
+        dtypes: how many parameters there are of each dtype, floating-point ones.
+        kept_in_float32: those that the model's own code keeps in float32 whatever is asked for.
+        quantized: weights are packed, so that most of them are no parameters.
+    """
+
+    parameters: Annotated[int, Field(ge=0)] | None = None
+    weight_bytes: Annotated[int, Field(ge=0)] | None = None
+    dtypes: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    kept_in_float32: int = 0
+    quantized: bool = False
+
+
 class HeaderRecord(_Line):
     """What was asked for and what it was measured on; the first line."""
 
@@ -53,11 +69,29 @@ class HeaderRecord(_Line):
         """How near the logits of two arms must be."""
         return _Tolerance.model_validate(self.tolerance).logits
 
+    @property
+    def model_facts(self) -> ModelFacts:
+        """What the weights are."""
+        return ModelFacts.model_validate(self.model)
+
     @model_validator(mode="after")
-    def _check_floor(self) -> Self:
+    def _check_parts(self) -> Self:
+        ModelFacts.model_validate(self.model)
         _Floor.model_validate(self.floor)
         _Tolerance.model_validate(self.tolerance)
         return self
+
+
+class Weighed(_Line):
+    """What other logits say of the tokens; in decoding those of the whole sequence at once.
+
+    Attributes:
+        finite: none of these logits is inf or nan.
+        stray: the first token that is neither their greatest nor tied with it; None for nowhere.
+    """
+
+    finite: bool
+    stray: Annotated[int, Field(ge=0)] | None
 
 
 class IterationRecord(_Line):
@@ -76,6 +110,7 @@ class IterationRecord(_Line):
     tokens_asked: int
     output: tuple[int, ...]
     ties: tuple[int | None, ...]
+    weighed: Weighed | None = None
     input: Annotated[str, Field(min_length=1)]
     logits: Annotated[str, Field(min_length=1)] | None
     sampled_logits: tuple[tuple[_Number, ...], ...] | None = None
@@ -108,6 +143,18 @@ class FailureRecord(_Line):
     causes: tuple[Cause, ...]
 
 
+class EachCall(_Line):
+    """One more iteration, untimed, in which the logits of each call of the model were looked at.
+
+    Attributes:
+        calls: of the model.
+        not_finite: the first one whose logits hold inf or nan; None for nowhere.
+    """
+
+    calls: int
+    not_finite: Annotated[int, Field(ge=0)] | None
+
+
 class EndRecord(_Line):
     """The last line of a file that is whole. Memory in bytes; `spent_s` is stage to time in s."""
 
@@ -115,6 +162,7 @@ class EndRecord(_Line):
     iterations: int
     peak_bytes: int | None
     overhead_ms: _Number | None
+    each_call: EachCall | None = None
     spent_s: dict[str, _Number] = Field(default_factory=dict)
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
+from adapters.hf_harness.asked import (
+    compile_evidence,
+    contradiction,
+    dependent_tokens,
+    tokens_asked,
+)
 from adapters.hf_harness.clocks import clocks_disagree
+from adapters.hf_harness.output import complaint_about_calls, complaint_about_output
 from adapters.hf_harness.records import (
     CompileRecord,
     EndRecord,
@@ -21,7 +28,7 @@ from adapters.hf_harness.records import (
 )
 from reprokit.adapter import Reading, Sample
 from reprokit.evidence import open_evidence
-from reprokit.records import CompileEvidence, Evidence, Failure, RowStatus
+from reprokit.records import Evidence, Failure, RowStatus
 
 LONGEST_LINE = 16 * 1024 * 1024
 
@@ -42,12 +49,16 @@ def read_result(path: Path, *, spec: Mapping[str, JsonValue]) -> Reading:
     if not headers or _differs(headers[0].spec, spec):
         problem = problem if not headers else "the harness says that it measured another spec"
         iterations = []
+    elif contradicted := contradiction(headers[0], iterations, spec):
+        problem, iterations = contradicted, []
     cold = spec["warmup"] == 0
     clocks = clocks_disagree([(each.latency_ms, each.check_ms) for each in iterations])
-    samples = (_sample(record, spec, cold=cold) for record in iterations)
+    ends = [record for record in records if isinstance(record, EndRecord)]
+    looked_at = complaint_about_calls(ends[0], spec) if ends else None
+    samples = (_sample(record, spec, cold=cold, looked_at=looked_at) for record in iterations)
     return Reading(
         samples=tuple(_contaminated(each, clocks) if clocks else each for each in samples),
-        evidence=_evidence(records, headers),
+        evidence=_evidence(records, headers, spec),
         labels=(_whose_weights(headers, spec),),
         failure=_failure(failures[0]) if failures else None,
         problem=problem,
@@ -97,22 +108,25 @@ def _whose_weights(headers: list[HeaderRecord], spec: Mapping[str, JsonValue]) -
     return f"{said or spec.get('weights', 'unknown')}_weights"
 
 
-def _sample(record: IterationRecord, spec: Mapping[str, JsonValue], *, cold: bool) -> Sample:
+def _sample(
+    record: IterationRecord, spec: Mapping[str, JsonValue], *, cold: bool, looked_at: str | None
+) -> Sample:
     phase = str(spec["phase"])
+    complaint = complaint_about_output(record, spec) or looked_at
     return Sample(
         iteration=record.iteration,
         values=_values(record, phase),
         cold=cold and record.iteration == 0,
-        status=RowStatus.OK if record.finite else RowStatus.WRONG_OUTPUT,
-        reason=_complaint(record),
+        status=RowStatus.OK if complaint is None else RowStatus.WRONG_OUTPUT,
+        reason=complaint,
         evidence=Evidence(
             device=record.device,
             window_s=record.window_s,
             tokens=record.tokens_made,
-            tokens_asked=record.tokens_asked,
+            tokens_asked=tokens_asked(spec),
             output_tokens=record.output,
             output_ties=record.ties,
-            output_steps=_dependent_tokens(phase, record.tokens_asked, spec.get("batch")),
+            output_steps=dependent_tokens(spec),
             input_digest=record.input,
             output_digest=_output_digest(record),
             output_logits=record.sampled_logits,
@@ -120,28 +134,10 @@ def _sample(record: IterationRecord, spec: Mapping[str, JsonValue], *, cold: boo
     )
 
 
-def _complaint(record: IterationRecord) -> str | None:
-    if record.finite:
-        return None
-    if record.logits is None:
-        return "no_output: the call returned, and nothing was computed"
-    return "not_finite: the logits hold inf or nan"
-
-
 def _contaminated(sample: Sample, reason: str) -> Sample:
     if sample.status is not RowStatus.OK:
         return sample
     return sample.model_copy(update={"status": RowStatus.CONTAMINATED, "reason": reason})
-
-
-def _dependent_tokens(phase: str, asked: int, batch: JsonValue) -> int:
-    """Length of one sequence of tokens of which each depends on the one before it.
-
-    The positions of a prompt are chosen independently, so that each is a sequence of its own.
-    """
-    if phase == "prefill" or not isinstance(batch, int):
-        return 1
-    return asked // batch
 
 
 def _values(record: IterationRecord, phase: str) -> dict[str, float]:
@@ -162,7 +158,9 @@ def _output_digest(record: IterationRecord) -> str | None:
     return hashlib.sha256(f"{record.output} {record.logits}".encode()).hexdigest()[:32]
 
 
-def _evidence(records: list[HarnessRecord], headers: list[HeaderRecord]) -> Evidence:
+def _evidence(
+    records: list[HarnessRecord], headers: list[HeaderRecord], spec: Mapping[str, JsonValue]
+) -> Evidence:
     extra: dict[str, JsonValue] = {}
     if headers:
         extra = headers[0].model_dump(include={"versions", "device", "model", "floor", "tolerance"})
@@ -175,13 +173,9 @@ def _evidence(records: list[HarnessRecord], headers: list[HeaderRecord]) -> Evid
     return Evidence(
         floor_ms=headers[0].floor_ms if headers else None,
         logit_tolerance=headers[0].logit_tolerance if headers else None,
-        compile=None if proof is None else _proof(proof),
+        compile=None if proof is None else compile_evidence(proof, spec),
         extra=extra,
     )
-
-
-def _proof(record: CompileRecord) -> CompileEvidence:
-    return CompileEvidence(decision=record.decision, reason=record.reason, facts=record.facts)
 
 
 def _failure(record: FailureRecord) -> Failure:

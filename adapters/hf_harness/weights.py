@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from adapters.hf_harness.models import known_models
+from adapters.hf_harness.models import known_models, positions_complaint
 from adapters.models.hub import fetch_step
 from reprokit.adapter import AssetStep, Model, PointContext, Setup
 
@@ -72,6 +72,19 @@ def model_complaint(setup: Setup, spec: Mapping[str, JsonValue]) -> str | None:
             "calibrated scales: set model.weights=hub and model.revision"
         )
     return None
+
+
+def never_measurable(setup: Setup, spec: Mapping[str, JsonValue]) -> str | None:
+    """Say why no stack can measure a spec: there is no such model, or it is too small for it.
+
+    What other weights or a revision would put right is left to `model_complaint`.
+    """
+    assert setup.model is not None
+    name = str(spec["model"])
+    if name not in known_models():
+        hub = setup.model.weights == "hub" and repository_of(name) is not None
+        return None if hub else model_complaint(setup, spec)
+    return positions_complaint(spec)
 
 
 def repository_of(model_id: str) -> str | None:

@@ -16,18 +16,32 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _INDEX = "README.md"
+_MARKED_WITHIN = 4096
+"""Bytes of a file in which it says that this command wrote it."""
+
+
+def _named_folder(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """Refuse an empty name, as an unset variable of a shell leaves it: it would mean here."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("the name of the folder is empty", ctx=ctx, param=param)
+    return None if value is None else Path(value)
 
 
 @click.command()
 @click.argument("name", metavar="STUDY")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
+    callback=_named_folder,
     help="Folder to write the claims to; without it, only the counts are printed.",
 )
 @click.option("--stage", "stages", multiple=True, metavar="NAME", help="Only this stage.")
 @click.option(
-    "--gpu", "gpus", multiple=True, metavar="NAME", help="Only this GPU: ada, a100-pcie-80gb, a100."
+    "--gpu",
+    "gpus",
+    multiple=True,
+    metavar="NAME",
+    help="Only this GPU, or all that begin so.",
 )
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model.")
 @click.option("--check", is_flag=True, help="Write nothing; fail if the folder is not up to date.")
@@ -70,6 +84,7 @@ def matrix(
         if check:
             _compare(out, files, strays)
         else:
+            _refuse_foreign(out, files, name)
             _write(out, files)
             _tell_strays(strays)
     if as_json:
@@ -80,6 +95,21 @@ def matrix(
     done = "" if out is None else f", {'as they are in' if check else 'written to'} {out}"
     click.echo(f"\n{len(claims)} claims{done}")
     return 0
+
+
+def _refuse_foreign(out: Path, files: dict[str, str], study: str) -> None:
+    """Refuse to overwrite what this command did not write; asked before anything is written.
+
+    Raises:
+        UsageError: it names the first such file.
+    """
+    mark = f"Written by `reprokit matrix {study}`".encode()
+    for path in files:
+        if out.joinpath(path).is_dir() or mark not in (_read(out / path) or mark)[:_MARKED_WITHIN]:
+            raise UsageError(
+                f"{out / path} is there already, and `reprokit matrix {study}` did not write it",
+                hint="Name another folder with --out. Nothing was written.",
+            )
 
 
 def _write(out: Path, files: dict[str, str]) -> None:

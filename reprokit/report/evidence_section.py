@@ -156,10 +156,15 @@ def _figures(point: PointVerdict) -> list[str]:
     for stratum in point.strata:
         several = len(point.strata) > 1
         name = f", {text(position(stratum.axes))}" if several else ""
+        if several:
+            lines += [
+                "",
+                f"Of this cell alone{name}:",
+                "",
+                *table(_HEADER, _rows(stratum.estimates)),
+            ]
         lines += ["", f"Pooled iterations{name}, as published; they decide nothing:", ""]
-        lines += table(
-            _HEADER, _rows([*(stratum.estimates if several else ()), *stratum.published])
-        )
+        lines += table(_HEADER, _rows(stratum.published))
     return lines
 
 
@@ -172,7 +177,9 @@ def _failure(verdict: Verdict, group: Sequence[tuple[PointVerdict, FailureGroup]
     once = {name: rows for _, failure in group for name, rows in failure.per_invocation.items()}
     counted = f"{count(len(once), 'invocation')} ({count(sum(once.values()), 'iteration')})"
     headline = code(kind_words(first) + first.headline)
-    lines = [f"- **{arm}**, {counted} {status_words(first.status)}: {headline}"]
+    lines = [
+        f"- **{arm}**, {counted} {status_words(first.status, many=len(once) != 1)}: {headline}"
+    ]
     facts = {"class": first.exception, "frame": first.frame, "fingerprint": first.fingerprint}
     lines += [f"  - {name}: {code(fact)}" for name, fact in facts.items() if fact]
     lines += [f"  - caused by: {code(cause)}" for cause in first.causes]
@@ -190,7 +197,7 @@ def _measured(part: Asked) -> tuple[str, str]:
 
 def _asked(part: Asked) -> str:
     if part.measured is None:
-        return f"{_brief(part.asked)} (asked; not measured)" if part.asked else "not stated"
+        return f"{_brief(part.asked)} (as asked)" if part.asked else "not stated"
     measured = _brief(part.measured)
     if part.asked is None or part.asked == part.measured:
         return measured

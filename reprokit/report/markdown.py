@@ -21,6 +21,7 @@ from reprokit.report.gpu_section import gpu_section
 from reprokit.report.limits_section import labels_section, limits_section, reproduce_section
 from reprokit.report.markup import text
 from reprokit.report.points_section import axes_section, points_section
+from reprokit.report.proof_section import proof_section
 from reprokit.stack import ReadyPoint
 from reprokit.verdict.records import Verdict
 from reprokit.verdict.score import rows_digest
@@ -60,6 +61,7 @@ def render_markdown(
         axes_section(verdict),
         failure_shapes_section(verdict),
         failures_section(verdict),
+        proof_section(verdict, rows),
         claim_section(verdict, claim),
         identity_section(verdict),
         figures_section(verdict),

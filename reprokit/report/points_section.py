@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reprokit.records import Arm, Estimate, Scalar
 from reprokit.report.markup import code, table, text
 from reprokit.report.wording import estimate_words, reason_words
 from reprokit.verdict.records import AxisEffect, PointVerdict, Survival, Verdict
-from reprokit.verdict.wording import OUTCOME_WORDS, attempts_words, count, point_noun, position
+from reprokit.verdict.wording import (
+    attempts_words,
+    count,
+    outcome_words,
+    point_noun,
+    position,
+)
 
 _MOST_PAIRS = 8
 _EFFECTS = {
@@ -31,7 +39,7 @@ def points_section(verdict: Verdict) -> list[str]:
     rows = [
         [
             *(_value(point, axis) for axis in axes),
-            OUTCOME_WORDS[point.outcome],
+            outcome_words(point.outcome, verdict.altered),
             _headline(verdict, point),
             *(_survival(point, arm) for arm in arms),
             _declared(verdict, point),
@@ -96,7 +104,8 @@ def axes_section(verdict: Verdict) -> list[str]:
     for effect in verdict.axes:
         lines.append(f"- {code(effect.axis)} {_effect(effect)}{_how(effect)}")
         lines += [
-            f"  - {_pair(effect, index)}" for index in range(min(_MOST_PAIRS, _pairs(effect)))
+            f"  - {_pair(effect, index, verdict.altered)}"
+            for index in range(min(_MOST_PAIRS, _pairs(effect)))
         ]
         if _pairs(effect) > _MOST_PAIRS:
             lines.append(f"  - and {count(_pairs(effect) - _MOST_PAIRS, 'more pair')}")
@@ -126,13 +135,13 @@ def _how(effect: AxisEffect) -> str:
     return told
 
 
-def _pair(effect: AxisEffect, index: int) -> str:
+def _pair(effect: AxisEffect, index: int, altered: Sequence[str]) -> str:
     pair = effect.changed[index]
     first, second = (f"{code(str(value))}" for value in pair.values)
     held = f" (at {text(position(pair.held))})" if pair.held else ""
     return (
-        f"{first}: {OUTCOME_WORDS[pair.outcomes[0]]}; "
-        f"{second}: {OUTCOME_WORDS[pair.outcomes[1]]}{held}"
+        f"{first}: {outcome_words(pair.outcomes[0], altered)}; "
+        f"{second}: {outcome_words(pair.outcomes[1], altered)}{held}"
     )
 
 

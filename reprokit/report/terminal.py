@@ -9,7 +9,7 @@ from reprokit.report.points_section import headline_estimate, headline_name
 from reprokit.report.wording import estimate_words
 from reprokit.verdict.outcome import Outcome
 from reprokit.verdict.records import PointVerdict, Verdict
-from reprokit.verdict.wording import OUTCOME_WORDS, headline_words, one_line
+from reprokit.verdict.wording import headline_words, one_line, outcome_words
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,7 +39,7 @@ def render_terminal(verdict: Verdict) -> RenderableType:
     for point in verdict.points:
         table.add_row(
             *(Text(str(point.axes.get(axis, "-"))) for axis in axes),
-            Text(OUTCOME_WORDS[point.outcome], style=style(point.outcome)),
+            Text(outcome_words(point.outcome, verdict.altered), style=style(point.outcome)),
             Text(_estimate(verdict, point)),
             *(Text(_survival(point, arm)) for arm in arms),
             *([_declared(verdict, point)] if undeclared else []),

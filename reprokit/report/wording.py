@@ -50,14 +50,19 @@ _STATUSES = {
 }
 
 
+_PLURAL = {"was": "were", "is": "are"}
+
+
 def label_words(label: str) -> str:
     """Explain a label; one that an adapter of a third party brings explains itself."""
     return _LABELS.get(label, "A label of the adapter.")
 
 
-def status_words(status: RowStatus) -> str:
-    """Say what became of an iteration."""
-    return _STATUSES[status]
+def status_words(status: RowStatus, *, many: bool = False) -> str:
+    """Say what became of an invocation, or of several."""
+    words = _STATUSES[status]
+    verb, _, rest = words.partition(" ")
+    return f"{_PLURAL[verb]} {rest}" if many and verb in _PLURAL else words
 
 
 def reason_words(code: str) -> str:

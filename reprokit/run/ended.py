@@ -76,7 +76,11 @@ class Ended:
     failure: Failure | None
 
     def row(self, iteration: int, unsupported: str | None) -> Row:
-        """Return one row; `unsupported` forbids that it is ok, and keeps how it failed."""
+        """Return one row; `unsupported` forbids that it is ok, and keeps how it failed.
+
+        The benchmark may say it too, when it was asked.
+        """
+        unsupported = unsupported or self.reading.unsupported
         sample = self.samples.get(iteration)
         finding = self._finding(sample)
         failure = sample.failure if sample else None

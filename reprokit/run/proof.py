@@ -15,6 +15,8 @@ from reprokit.run.ending import Finding
 
 DEVICE_UNREPORTED = "device_unreported"
 
+_EAGER = "eager"
+"""What adapters call the arm that compiles nothing (`Adapter.arms`)."""
 _CLOCK_TOLERANCE = 1.02
 """Two clocks and the rounding of printed figures; more than that is no measurement."""
 _CLOCK_SLACK_MS = 0.05
@@ -43,7 +45,7 @@ def lowered(sample: Sample, evidence: Evidence, *, arm: Arm, setup: Setup) -> Fi
         or _device(evidence, setup)
         or _floor(sample, evidence)
         or _clocks(sample.values)
-        or _compilation(evidence, arm)
+        or _compilation(evidence, arm, setup)
     )
 
 
@@ -111,13 +113,21 @@ def _clocks(values: dict[str, float]) -> Finding | None:
     return Finding(RowStatus.CONTAMINATED, reason)
 
 
-def _compilation(evidence: Evidence, arm: Arm) -> Finding | None:
-    """Ask for proof of the subject; the baseline only must not have claimed what it did not do."""
+def _compilation(evidence: Evidence, arm: Arm, setup: Setup) -> Finding | None:
+    """Ask for proof of the subject; the baseline only must not have claimed what it did not do.
+
+    That nothing was to be compiled is believed of a subject only where the plan itself calls that
+    arm eager: else every adapter could be excused by its benchmark's own word.
+    """
     proof = evidence.compile
     if proof is None:
         if arm is Arm.BASELINE:
             return None
         reason = "compile_unknown: the benchmark gave no evidence of what it executed"
+        return Finding(RowStatus.SILENT_FALLBACK, reason)
+    asked = setup.arms.get(arm)
+    if proof.decision is CompileDecision.NOT_ASKED and arm is Arm.SUBJECT and asked != _EAGER:
+        reason = f"compile_not_asked: the arm is {asked}, and the benchmark says: {proof.reason}"
         return Finding(RowStatus.SILENT_FALLBACK, reason)
     if proof.decision in {CompileDecision.COMPILED, CompileDecision.NOT_ASKED}:
         return None

@@ -75,28 +75,23 @@ def settle(
 
 
 def recover(
-    run: RunDirectory, planned: PlannedInvocation, mates: Sequence[PlannedInvocation], launch: Path
-) -> Exit | None:
-    """Say how an invocation ended whose process was over with it before reprokit was killed.
+    run: RunDirectory, pending: Sequence[PlannedInvocation], launch: Path
+) -> dict[str, Exit]:
+    """Say how invocations ended whose process was over with them before reprokit was killed.
 
-    None when it was not: it has to be made again.
+    Those that it was not over with are not in the answer: they have to be made again.
 
     Args:
         run: the run directory.
-        planned: the invocation.
-        mates: what its process was to measure, in its order, itself among them.
-        launch: the process's own directory.
+        pending: what the process was to measure, in its order.
+        launch: its own directory.
     """
     ended = read_exit(launch)
     if ended is not None:
-        settled, _ = settle(run, mates, ended, launch)
-        return next((each.found for each in settled if each.planned.id == planned.id), None)
-    folder = run.invocation(planned.id)
-    done = read_done(folder)
-    if done is None or not is_begun(run, planned):
-        return None
-    ended_s = (folder / DONE).lstat().st_mtime
-    return Exit.unwatched(folder, wall_s=done.wall_s, ended_s=ended_s, returncode=done.returncode)
+        settled, _ = settle(run, pending, ended, launch)
+        return {each.planned.id: each.found for each in settled}
+    over = ((planned.id, _over_with(run, planned)) for planned in pending)
+    return {name: found for name, found in over if found is not None}
 
 
 def is_begun(run: RunDirectory, planned: PlannedInvocation) -> bool:
@@ -114,6 +109,15 @@ def read_done(folder: Path) -> Done | None:
         return Done.model_validate_json(read_evidence(folder / DONE, limit=_LARGEST))
     except (OSError, ValidationError):
         return None
+
+
+def _over_with(run: RunDirectory, planned: PlannedInvocation) -> Exit | None:
+    folder = run.invocation(planned.id)
+    done = read_done(folder)
+    if done is None or not is_begun(run, planned):
+        return None
+    ended_s = (folder / DONE).lstat().st_mtime
+    return Exit.unwatched(folder, wall_s=done.wall_s, ended_s=ended_s, returncode=done.returncode)
 
 
 def _up_to_a_failure(ended: list[Settled]) -> list[Settled]:

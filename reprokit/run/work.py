@@ -86,8 +86,9 @@ class Work:
         try:
             self._end_stale_launches(batch)
             todo: list[InvocationSpec] = []
+            recovered = self._recovered(batch)
             for planned in batch:
-                outcome = self._settled_before(planned, batch, ready, todo)
+                outcome = self._settled_before(planned, recovered.get(planned.id), ready, todo)
                 if outcome is not None:
                     done += 1
                     yield planned, outcome
@@ -104,7 +105,7 @@ class Work:
     def _settled_before(
         self,
         planned: PlannedInvocation,
-        batch: list[PlannedInvocation],
+        recovered: Exit | None,
         ready: ReadyPoint,
         todo: list[InvocationSpec],
     ) -> str | None:
@@ -112,7 +113,9 @@ class Work:
         mine = identity(self._plan, planned, ready)
         if is_finished(self._run, planned, mine):
             return self._kept(planned, ready)
-        if planned.launch is not None and self._recovered(planned, batch, mine):
+        before = read_spec(self._run, planned, mine) if planned.launch is not None else None
+        if recovered is not None and before is not None:
+            keep_record(self._run.invocation(planned.id), before, recovered)
             return self._kept(planned, ready)
         folder = self._clear(planned)
         spec = self._spec(planned, ready, mine)
@@ -128,19 +131,17 @@ class Work:
             self._failures.remember(planned, ready, found)
         return "kept"
 
-    def _recovered(
-        self, planned: PlannedInvocation, batch: list[PlannedInvocation], mine: str
-    ) -> bool:
-        """Keep what a shared process was over with before a kill."""
-        spec = read_spec(self._run, planned, mine)
-        if spec is None or spec.launch is None:
-            return False
-        mates = [each for each in batch if launch_of(self._run, each) == spec.launch]
-        found = recover(self._run, planned, mates, self._run.path / spec.launch)
-        if found is None:
-            return False
-        keep_record(self._run.invocation(planned.id), spec, found)
-        return True
+    def _recovered(self, batch: list[PlannedInvocation]) -> dict[str, Exit]:
+        """Find what shared processes were over with before a kill."""
+        mates: dict[str, list[PlannedInvocation]] = {}
+        for planned in batch:
+            launch = launch_of(self._run, planned) if planned.launch is not None else None
+            if launch is not None:
+                mates.setdefault(launch, []).append(planned)
+        found: dict[str, Exit] = {}
+        for launch, pending in mates.items():
+            found |= recover(self._run, pending, self._run.path / launch)
+        return found
 
     def _end_stale_launches(self, batch: list[PlannedInvocation]) -> None:
         if batch[0].launch is not None:

@@ -11,7 +11,7 @@ from itertools import product
 from math import prod
 from typing import get_args
 
-from reprokit.adapter import Adapter, HasSubjectAxes, Setup, SharesProcesses
+from reprokit.adapter import Adapter, ChecksPlans, HasSubjectAxes, Setup, SharesProcesses
 from reprokit.claim.axes import AxisKind, axis_kind, same_axis, same_value
 from reprokit.claim.load import LoadedClaim
 from reprokit.claim.model import (
@@ -54,7 +54,8 @@ def make_plan(
         device: "cpu" or "cuda", in place of the one in the claim's regime.
 
     Raises:
-        PlanError: the sweep cannot be planned from this claim, is too large, or leaves nothing.
+        PlanError: the sweep cannot be planned from this claim, is too large, leaves nothing, or
+            has a cell that no stack can measure.
     """
     claim, protocol = loaded.claim, loaded.claim.protocol
     axes = resolve_axes(sweeps, loaded)
@@ -69,6 +70,7 @@ def make_plan(
     seed = claim.protocol.seed if seed is None else seed
     setup, altered = _setup(loaded, device)
     cells = tuple({pair.cell.id: pair.cell for pair in kept}.values())
+    _refuse_cells(cells, setup, loaded)
     # With every cell at every point, whoever owns a baseline is there wherever it is needed.
     everywhere = design == "full" and not excluded
     baselines = _baselines(cells, axes, loaded.adapter) if everywhere else {}
@@ -256,6 +258,21 @@ def _refuse_size(axes: tuple[SweptAxis, ...], design: Design, claim: Claim) -> N
             f"samples), more than {MOST_ROWS:,}",
             hint="Sweep fewer values, or sweep in parts.",
         )
+
+
+def _refuse_cells(cells: tuple[Cell, ...], setup: Setup, loaded: LoadedClaim) -> None:
+    """Refuse what would only be refused by the benchmark itself, after hours or on a GPU."""
+    adapter = loaded.adapter
+    if not isinstance(adapter, ChecksPlans):
+        return
+    for each in cells:
+        complaint = adapter.never_measurable(setup, each.axes)
+        if complaint is not None:
+            where = f" (cell {each.id})" if each.axes else ""
+            raise PlanError(
+                f"claim {loaded.claim.id}: this can never be measured{where}: {complaint}",
+                hint="Change the claim, or what --set and --sweep put into it.",
+            )
 
 
 def _notes(axes: tuple[SweptAxis, ...], claim: Claim) -> Iterator[str]:

@@ -27,9 +27,16 @@ from reprokit.verdict.wording import (
     failure_words,
     interval,
     number,
+    series,
 )
 
 _LONGEST_DETAIL = 240
+_FAILED_ARM = {
+    Reason.BASELINE_NO_SURVIVORS: Arm.BASELINE,
+    Reason.UNSUPPORTED: Arm.SUBJECT,
+    Reason.ENVIRONMENT_FAULT: Arm.SUBJECT,
+}
+"""The arm whose failure explains why nothing can be said."""
 _OUT_OF_RANGE = "the figures are beyond what a number can hold"
 
 
@@ -45,6 +52,8 @@ class Story:
     estimates: Mapping[str, Estimate]
     ready: ReadyPoint | None
     needed: Estimate | None
+    pooled: tuple[str, ...] = ()
+    """Cell axes of which a figure is the mean over several values."""
 
 
 def clause_of(story: Story) -> str:
@@ -66,9 +75,13 @@ def clause_of(story: Story) -> str:
 def _figures(story: Story) -> str:
     if isinstance(story.expect, ExpectStability):
         return _crash_rate(story)
-    if isinstance(story.expect, ExpectValue):
-        return _value(story, story.expect)
-    return _contrast(story)
+    told = (
+        _value(story, story.expect) if isinstance(story.expect, ExpectValue) else _contrast(story)
+    )
+    if not story.pooled:
+        return told
+    axes = series([name.replace("_", " ") for name in story.pooled])
+    return f"{told} (mean over the cells of {axes})"
 
 
 def _value(story: Story, expect: ExpectValue) -> str:
@@ -135,7 +148,9 @@ def _but(story: Story) -> str:
     told = ""
     reasons = story.on_figures.reasons
     if Reason.PARTIAL_SURVIVAL in reasons:
-        told += f", but only {_survived(story, Arm.SUBJECT)} survived whole"
+        failure = main_failure(story.failures, Arm.SUBJECT)
+        why = f" ({_status_words(failure)})" if failure else ""
+        told += f", but only {_survived(story, Arm.SUBJECT)} survived whole{why}"
     if Reason.BASELINE_PARTIAL in reasons:
         told += f", but only {_survived(story, Arm.BASELINE)} of the baseline survived whole"
     if story.needed is not None and story.needed.value is not None:
@@ -143,6 +158,12 @@ def _but(story: Story) -> str:
     elif story.needed is not None:
         told += "; no affordable number of invocations would decide it"
     return told
+
+
+def _status_words(failure: FailureGroup) -> str:
+    """Tell a failure, with its status where no exception says more."""
+    told = failure_words(failure)
+    return told if failure.exception else f"{failure.status}: {told}"
 
 
 def _survived(story: Story, arm: Arm) -> str:
@@ -196,11 +217,12 @@ def _invalid(story: Story) -> str:
         return _unproven(story)
     if code == Reason.ENVIRONMENT_FAILED:
         return _no_environment(story)
-    failure = main_failure(story.failures, Arm.BASELINE)
     words = REASON_WORDS[Reason(code)].rstrip(".").split(". ")[0]
     told = words[:1].lower() + words[1:]
-    if code == Reason.BASELINE_NO_SURVIVORS and failure:
-        return f"{told} ({failure_words(failure)}{_stopped(story, Arm.BASELINE)})"
+    arm = _FAILED_ARM.get(Reason(code))
+    failure = main_failure(story.failures, arm) if arm else None
+    if arm and failure:
+        return f"{told} ({failure_words(failure)}{_stopped(story, arm)})"
     return told
 
 

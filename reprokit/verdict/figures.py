@@ -53,7 +53,12 @@ def figures_of(unit: Unit, expect: Conclusion, arms: dict[Arm, str], level: floa
         {arm: log_mean_of(metric, stratum.launches[arm]) for arm in Arm} for stratum in unit.strata
     ]
     means = {
-        arm: combined(metric, [stratum.launches[arm] for stratum in unit.strata]) for arm in Arm
+        arm: combined(
+            metric,
+            [stratum.launches[arm] for stratum in unit.strata],
+            [found[arm] for found in per_stratum],
+        )
+        for arm in Arm
     }
     log_rho = difference(means[Arm.SUBJECT], means[Arm.BASELINE])
     return Figures(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reprokit.claim.model import Conclusion, ExpectGain, ExpectStability
-from reprokit.records import NOT_ATTEMPTED, Arm, CompileDecision, Row, RowStatus
+from reprokit.records import NOT_ATTEMPTED, Arm, CompileDecision, FailureKind, Row, RowStatus
 from reprokit.stack import ReadyPoint
 from reprokit.stats.sample import IMPOSSIBLE, NO_DATA, ZERO_VARIANCE, Undefined
 from reprokit.verdict.figures import Figures, metric_of
@@ -18,6 +18,24 @@ _FROM_ESTIMATE = {
     ZERO_VARIANCE: (Outcome.INVALID, Reason.ZERO_VARIANCE),
     NO_DATA: (Outcome.INSUFFICIENT, Reason.ONLY_COLD),
 }
+
+
+_ENVIRONMENT_FAULTS = frozenset({FailureKind.IMPORT_ERROR, FailureKind.STACK_INCOMPATIBLE})
+"""Kinds of failure that say nothing of a claim where the baseline did not survive either."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a claim puts to the test.
+
+    Attributes:
+        own_code: its code is the benchmark's, at a commit; of a built-in benchmark only what is
+            done to it is tested, so one that cannot run at all tests nothing.
+        same_arms: both arms are one and the same, so that its failures are the claim's own.
+    """
+
+    own_code: bool = True
+    same_arms: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,14 +53,14 @@ def needed_arms(expect: Conclusion) -> tuple[Arm, ...]:
 
 
 def guard(
-    unit: Unit, ready: ReadyPoint | None, expect: Conclusion, figures: Figures
+    unit: Unit, ready: ReadyPoint | None, expect: Conclusion, figures: Figures, tested: Tested
 ) -> Decision | None:
     """Return the decision that a guard forces, None where the figures may decide."""
-    return next(_violations(unit, ready, expect, figures), None)
+    return next(_violations(unit, ready, expect, figures, tested), None)
 
 
 def _violations(
-    unit: Unit, ready: ReadyPoint | None, expect: Conclusion, figures: Figures
+    unit: Unit, ready: ReadyPoint | None, expect: Conclusion, figures: Figures, tested: Tested
 ) -> Iterator[Decision]:
     arms = needed_arms(expect)
     if not _states_a_bound(expect):
@@ -56,6 +74,7 @@ def _violations(
         yield Decision(Outcome.INVALID, (Reason.INCOMPLETE_RUN,))
     if any(row.status is RowStatus.CONTAMINATED for row in unit.rows(*arms)):
         yield Decision(Outcome.INVALID, (Reason.CONTAMINATED,))
+    yield from _untested(unit, expect, tested)
     yield from _subject(unit, expect)
     if expect.kind == "stability":
         yield from _attempts(unit)
@@ -63,6 +82,30 @@ def _violations(
     if Arm.BASELINE in arms and not all(_survives(each, Arm.BASELINE) for each in unit.strata):
         yield Decision(Outcome.INVALID, (Reason.BASELINE_NO_SURVIVORS,))
     yield from _usable(unit, expect, figures, arms)
+
+
+def _untested(unit: Unit, expect: Conclusion, tested: Tested) -> Iterator[Decision]:
+    """Find a stratum whose failures are no evidence: what the claim is about was never reached.
+
+    A crash of the subject is evidence beside a baseline that survives. Where that died too,
+    the code of a claim's own commit may still be what fails, and then a figure is not reproduced;
+    a rate of crashes, and all that a built-in benchmark measures, needs the survivor.
+    """
+    for stratum in unit.strata:
+        rows = [row for launch in stratum.launches[Arm.SUBJECT] for row in _made(launch)]
+        if not rows or any(_returned(row) for row in rows):
+            continue
+        rates = expect.kind == "stability"
+        if (rates or not tested.own_code) and _statuses(rows) == {RowStatus.UNSUPPORTED}:
+            yield Decision(Outcome.INVALID, (Reason.UNSUPPORTED,))
+        if _survives(stratum, Arm.BASELINE):
+            continue
+        if not tested.own_code and all(_is_environment_fault(row) for row in rows):
+            yield Decision(Outcome.INVALID, (Reason.ENVIRONMENT_FAULT,))
+        needed = rates or (not tested.own_code and Arm.BASELINE in needed_arms(expect))
+        measured = any(_made(launch) for launch in stratum.launches[Arm.BASELINE])
+        if needed and measured and not tested.same_arms:
+            yield Decision(Outcome.INVALID, (Reason.BASELINE_NO_SURVIVORS,))
 
 
 def _subject(unit: Unit, expect: Conclusion) -> Iterator[Decision]:
@@ -138,6 +181,16 @@ def _devices(rows: list[Row]) -> set[str]:
 
 def _statuses(rows: list[Row]) -> set[RowStatus]:
     return {row.status for row in rows}
+
+
+def _returned(row: Row) -> bool:
+    """Tell whether a call came back: with what is another question."""
+    came_back = {RowStatus.OK, RowStatus.SILENT_FALLBACK, RowStatus.WRONG_OUTPUT}
+    return row.status in came_back
+
+
+def _is_environment_fault(row: Row) -> bool:
+    return row.failure is not None and row.failure.kind in _ENVIRONMENT_FAULTS
 
 
 def _compiled(row: Row) -> CompileDecision | None:

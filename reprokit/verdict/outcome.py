@@ -54,6 +54,7 @@ class Reason(StrEnum):
     TOO_FEW_INVOCATIONS = "too_few_invocations"
     ONLY_COLD = "only_cold_iterations"
     UNSUPPORTED = "unsupported"
+    ENVIRONMENT_FAULT = "environment_fault"
     WRONG_OUTPUT = "wrong_output"
     COMPILE_UNPROVEN = "compile_unproven"
     COMPILED_PARTLY = "compiled_partly"
@@ -87,13 +88,16 @@ REASON_WORDS: dict[Reason, str] = {
     "nothing about the next.",
     Reason.ONLY_COLD: "Only cold iterations were measured, and those are never used.",
     Reason.UNSUPPORTED: "The code at this point does not support what was asked of it.",
+    Reason.ENVIRONMENT_FAULT: "The packages of the environment do not work together, with or "
+    "without what the claim is about, so it was not tested.",
     Reason.WRONG_OUTPUT: "The output differs from the baseline's.",
     Reason.COMPILE_UNPROVEN: "Compilation could not be proved: neither that compiled code ran "
     "nor that it did not.",
     Reason.COMPILED_PARTLY: "At most a part of the subject ran as compiled code.",
     Reason.PARTIAL_SURVIVAL: "Some runs of the subject failed; the timings of those that survived "
     "do not make the claim true.",
-    Reason.BASELINE_NO_SURVIVORS: "No baseline run succeeded, so there is nothing to compare with.",
+    Reason.BASELINE_NO_SURVIVORS: "No baseline run succeeded, so there is nothing to compare with. "
+    "A failure of both arms says nothing of what differs between them.",
     Reason.BASELINE_PARTIAL: "Some runs of the baseline failed; the ones left may not be "
     "representative.",
     Reason.STRADDLES: "The interval reaches over a bound of the claim.",

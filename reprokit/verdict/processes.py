@@ -38,30 +38,36 @@ def log_mean_of(metric: str, launches: Sequence[MeasuredInvocation]) -> LogMean 
     return log_mean(arm_sample(metric, [values_of(metric, launch) for launch in launches]))
 
 
-def combined(metric: str, strata: Sequence[Sequence[MeasuredInvocation]]) -> LogMean | Undefined:
-    """Average one arm over several cells with equal weights.
+def combined(
+    metric: str,
+    strata: Sequence[Sequence[MeasuredInvocation]],
+    alone: Sequence[LogMean | Undefined],
+) -> LogMean | Undefined:
+    """Average one arm over several cells with equal weights; `alone` is `log_mean_of` each cell.
 
     Cells measured by the same processes are averaged process by process, over the processes that
     have a usable value for each of them; those averages are the sample. Cells of other processes
     are independent of them, and variances add.
     """
-    alone = [log_mean_of(metric, launches) for launches in strata]
     missing = next((each for each in alone if isinstance(each, Undefined)), None)
     if missing is not None:
         return missing
-    groups: dict[tuple[str, ...], list[Sequence[MeasuredInvocation]]] = {}
-    for launches in strata:
-        groups.setdefault(tuple(map(process_of, launches)), []).append(launches)
-    means = [log_mean(_per_process(metric, group)) for group in groups.values()]
-    return average(means, weights=[len(group) for group in groups.values()])
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for place, launches in enumerate(strata):
+        groups.setdefault(tuple(map(process_of, launches)), []).append(place)
+    means = [
+        alone[places[0]]
+        if len(places) == 1
+        else log_mean(_per_process(metric, [strata[place] for place in places]))
+        for places in groups.values()
+    ]
+    return average(means, weights=[len(places) for places in groups.values()])
 
 
 def _per_process(
     metric: str, strata: Sequence[Sequence[MeasuredInvocation]]
 ) -> ArmSample | Undefined:
     """Average the log means of some cells inside every process."""
-    if len(strata) == 1:
-        return arm_sample(metric, [values_of(metric, launch) for launch in strata[0]])
     means: list[float] = []
     iterations = 0
     for launches in zip(*strata, strict=True):

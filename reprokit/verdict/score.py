@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from reprokit.claim.bands import band_of
-from reprokit.claim.model import Claim, ExpectFlip, ExpectInvariance, ExpectValue
+from reprokit.claim.model import BuiltinSource, Claim, ExpectFlip, ExpectInvariance, ExpectValue
 from reprokit.plan import Plan
 from reprokit.records import Arm, Estimate, Row, RowStatus
 from reprokit.stack import ReadyPoint
@@ -21,7 +21,7 @@ from reprokit.verdict.figures import (
     metric_of,
 )
 from reprokit.verdict.gpu import SEVERAL_GPUS, energy_of, several_gpus, share_of
-from reprokit.verdict.guards import guard, needed_arms
+from reprokit.verdict.guards import Tested, guard, needed_arms
 from reprokit.verdict.identity import environment_of, identity_of
 from reprokit.verdict.margin import effective_margin
 from reprokit.verdict.outcome import Outcome, Reason, exit_code
@@ -75,7 +75,7 @@ def score(
         outcome=outcome,
         exit_code=int(exit_code(outcome, only_infrastructure=_only_infrastructure(points))),
         reasons=reasons,
-        sentence=sentence_of(claim, outcome, points, axes, along) + _same_arms(plan),
+        sentence=sentence_of(claim, outcome, points, axes, along, plan.altered) + _same_arms(plan),
         missing=_missing(points),
         margin=margin,
         level=claim.protocol.level,
@@ -118,7 +118,11 @@ def _point(
     arms = arms_of(plan, (stratum.cell for stratum in unit.strata))
     figures = figures_of(unit, expect, arms, level)
     survival = {arm: survival_of(unit, arm, level) for arm in Arm}
-    forced = guard(unit, ready, expect, figures)
+    tested = Tested(
+        own_code=not isinstance(claim.source, BuiltinSource),
+        same_arms=arms.get(Arm.BASELINE) == arms[Arm.SUBJECT],
+    )
+    forced = guard(unit, ready, expect, figures, tested)
     decided = (
         Decided(forced)
         if forced
@@ -137,8 +141,9 @@ def _point(
     final = transferred(decided.decision, regime, expect, estimates, arms, share)
     failures = failures_of(unit)
     story = Story(
-        expect, decided.decision, arms, survival, failures, estimates, ready, decided.needed
-    )
+        expect, decided.decision, arms, survival, failures, estimates, ready, decided.needed,
+        pooled=unit.pooled,
+    )  # fmt: skip
     return PointVerdict(
         point=unit.point.id,
         cells=tuple(stratum.cell.id for stratum in unit.strata),

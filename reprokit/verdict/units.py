@@ -60,6 +60,14 @@ class Unit:
         """All launches of an arm, stratum after stratum."""
         return tuple(launch for stratum in self.strata for launch in stratum.launches[arm])
 
+    @property
+    def pooled(self) -> tuple[str, ...]:
+        """Cell axes that vary between its strata."""
+        names = dict.fromkeys(name for each in self.strata for name in each.cell.axes)
+        return tuple(
+            name for name in names if len({each.cell.axes.get(name) for each in self.strata}) > 1
+        )
+
     def rows(self, *arms: Arm) -> Iterator[Row]:
         """All rows of the arms named, of both without a name."""
         for arm in arms or tuple(Arm):

@@ -34,6 +34,14 @@ OUTCOME_WORDS: dict[Outcome, str] = {
     Outcome.DOES_NOT_TRANSFER: "does not transfer",
     Outcome.DEPENDS: "depends on the stack",
 }
+_SLICE_WORDS = {
+    **OUTCOME_WORDS,
+    Outcome.REPRODUCED: "holds for the slice",
+    Outcome.TRANSFERS: "holds for the slice, on this hardware",
+    Outcome.TRANSFERS_SHIFTED: "another figure for the slice, on this hardware",
+    Outcome.DOES_NOT_TRANSFER: "does not hold for the slice, on this hardware",
+}
+_OF_THE_MODEL = re.compile(r"(model(?:\.(?:id|dtype|revision))?|cells\.(?:model|dtype)) *=[^=].*")
 _MOST_PERCENT = 1000
 _COMPACT = 1e6
 _FEW_DIGITS = 1000.0
@@ -84,10 +92,27 @@ def _end(value: float | None, digits: int | None, percent: bool) -> str:
     return decimals(value, digits)
 
 
+def slice_of(altered: Sequence[str]) -> str | None:
+    """Name the model that was put in place of the claim's; None where it is the claim's own.
+
+    Another model is another claim. Random weights are not: they are labelled, and a dense model
+    computes as much with them.
+    """
+    changes = [one_line(each) for each in altered if _OF_THE_MODEL.fullmatch(each)]
+    # What a slice implies is listed too, as "path = value (model=NAME)".
+    asked = [each for each in changes if " = " not in each] or changes
+    return series([each.replace("=", " ", 1) for each in asked]) or None
+
+
+def outcome_words(outcome: Outcome, altered: Sequence[str]) -> str:
+    """Say an outcome; of a slice never that the claim itself holds or transfers."""
+    return (_SLICE_WORDS if slice_of(altered) else OUTCOME_WORDS)[outcome]
+
+
 def headline_words(verdict: Verdict) -> str:
     """Say the outcome of a whole claim; a dependence that is not the stack's names its axes."""
     if verdict.outcome is not Outcome.DEPENDS:
-        return OUTCOME_WORDS[verdict.outcome]
+        return outcome_words(verdict.outcome, verdict.altered)
     if verdict.along:  # about an axis: it is the others on which the conclusion along it depends
         others = {axis for line in verdict.along for axis in line.held}
         axes = [each for each in verdict.axes if each.axis in others]

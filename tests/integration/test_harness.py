@@ -250,7 +250,7 @@ TIES = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import torch
-from outputs import Tolerance, tied_ids
+from outputs import Tolerance, weigh
 size = Tolerance.of("float32").relative * 8
 logits = torch.tensor([[
     [1.0, 8.0, 8.0 - size / 2, 2.0],    # near: 2 is as good
@@ -261,7 +261,12 @@ logits = torch.tensor([[
     [5.0, 5.0, 5.0, 5.0],
 ]])
 chosen = torch.tensor([[1, 1, 1, 1, 1, 1]])
-print(json.dumps(tied_ids(logits, chosen, Tolerance.of("float32"))))
+tolerance = Tolerance.of("float32")
+parts = [weigh(logits[:, :upto], chosen[:, :upto], tolerance) for upto in (3, 4, 5)]
+# Of two sequences, the second goes astray at its first position.
+pair = torch.cat((logits[:, :2], logits[:, 3:5].nan_to_num(0.0)))
+parts.append(weigh(pair, chosen[:, :2].expand(2, 2), tolerance))
+print(json.dumps([weigh(logits, chosen, tolerance)[0], [stray for _, stray in parts]]))
 """
 
 
@@ -271,6 +276,8 @@ def test_a_tie_is_the_one_id_that_rounding_could_have_chosen(
     done = torch_environment.run(
         str(torch_environment.python), "-s", "-c", TIES, str(HARNESS), cwd=tmp_path
     )
-    ties = json.loads(done.stdout)
+    ties, strays = json.loads(done.stdout)
     assert ties[:5] == [2, None, 2, None, None]
     assert ties[5] in {0, 2, 3}
+    # A runner-up that is tied is no stray; what is not near the greatest is, in either sequence.
+    assert strays == [None, 3, 3, 2]

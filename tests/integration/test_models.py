@@ -111,6 +111,28 @@ for name, (model, changes, _) in REFUSALS.items():
     except model_zoo.SpecError as error:
         answer[name] = str(error)
 """
+DTYPES = """
+real, answer = model_zoo.build_from_config, {}
+def in_float32(*arguments):
+    return real(*arguments).float()
+def in_part(*arguments):
+    model = real(*arguments)
+    model.lm_head.float()
+    return model
+def in_part_on_purpose(*arguments):
+    model = in_part(*arguments)
+    model._keep_in_fp32_modules = ["lm_head"]
+    return model
+for build in (real, in_float32, in_part, in_part_on_purpose):
+    model_zoo.build_from_config = build
+    asked = spec("tiny-llama", dtype="bfloat16")
+    try:
+        facts = model_zoo.model_facts(asked, built("tiny-llama", dtype="bfloat16"))
+        answer[build.__name__] = [facts["dtypes"], facts["kept_in_float32"], facts["weight_bytes"]]
+    except model_zoo.SpecError as error:
+        answer[build.__name__] = str(error)
+model_zoo.build_from_config = real
+"""
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +148,7 @@ answer = files
 """
     questions = {
         "parameters": PARAMETERS, "fast": FAST, "random": RANDOM, "refused": REFUSED, "saved": save,
+        "dtypes": DTYPES,
     }  # fmt: skip
     script = f"""
 REFUSALS = {REFUSALS!r}
@@ -149,6 +172,18 @@ def test_transformers_builds_the_published_number_of_parameters(answers: dict[st
         assert rope.get("rope_theta") == (config.get("rope_theta") or rope.get("rope_theta")), name
         for key, value in config.get("rope_scaling", {}).items():
             assert rope[key] == value, (name, key)
+
+
+def test_weights_of_another_dtype_than_asked_for_are_refused(answers: dict[str, Any]) -> None:
+    found = answers["dtypes"]
+    assert found["build_from_config"] == [{"bfloat16": 106816}, 0, 2 * 106816]
+    for fault in ("in_float32", "in_part"):
+        assert found[fault].startswith("bfloat16 weights of tiny-llama are asked for")
+        assert found[fault].endswith("makes some of torch.float32")
+    dtypes, kept, size = found["in_part_on_purpose"]
+    assert kept == dtypes["float32"] > 0
+    assert size == 2 * dtypes["bfloat16"] + 4 * kept
+    assert sum(dtypes.values()) == 106816
 
 
 def test_a_model_built_fast_is_the_model_built_slowly(answers: dict[str, Any]) -> None:

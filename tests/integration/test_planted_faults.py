@@ -33,9 +33,11 @@ PREFILL = {
     "one_part_left_out": (FELL_BACK, "compile_partly"),
     "head_left_out": (FELL_BACK, "compile_partly"),
     "compiled_in_window": (FELL_BACK, "compiled inside the timed window"),
-    "layer_skipped": (WRONG, "output_differs"),
+    "half_of_the_window_eager": (FELL_BACK, "the stance of torch.compiler is eager_on_recompile"),
+    "mode_ignored": (FELL_BACK, "says not_asked, and the mode asked for is default"),
+    "layer_skipped": (EMPTY, "tiny-llama has 106816 parameters, and the harness has"),
     "weights_perturbed": (WRONG, "output_differs"),
-    "shorter_dtype": (WRONG, "output_differs"),
+    "shorter_dtype": (EMPTY, "float32 weights are asked for, and the harness has bfloat16"),
     "other_seed": (WRONG, "output_differs"),
     "other_prompts": (WRONG, "input_differs"),
     "prompts_ignored": (WRONG, "output"),
@@ -52,10 +54,15 @@ DECODE = {
     "recompile_limit": (FELL_BACK, "a recompile limit was hit, so later shapes run as they are"),
     "weights_perturbed_decode": (WRONG, "output_differs"),
     "returns_at_once": (WRONG, "nothing was computed"),
-    "decode_repeated": (WRONG, "repeated_output: iterations 0, 1 and 2"),
-    "half_the_steps": (FELL_BACK, "calls of the model"),
-    "stale_cache": (WRONG, "output_differs"),
+    "decode_repeated": (WRONG, "differs_from_whole_sequence"),
+    "half_the_steps": (WRONG, "differs_from_whole_sequence"),
+    "one_step_asked": (EMPTY, "was asked for 2 tokens; it was asked for 8"),
+    "stale_cache": (WRONG, "differs_from_whole_sequence"),
     "on_meta": (RowStatus.CRASH, "exited with code 1"),
+}
+BOTH_ARMS = {
+    "fewer_layers_in_steps": (WRONG, "differs_from_whole_sequence"),
+    "nan_in_a_step": (WRONG, "not_finite: the logits of call 1 of the model hold inf or nan"),
 }
 VARIABLES = {
     "disabled": (FELL_BACK, "TORCH_COMPILE_DISABLE=1"),
@@ -96,7 +103,7 @@ def measured(
     # The same cells once more behind all faults but the fatal: they must have left nothing.
     again = {f"{name}_again": axes for name, axes in CELLS.items()}
     asked = HarnessRun(
-        cells={**CELLS, **HEALTHY, **again},
+        cells={**CELLS, **HEALTHY, **dict.fromkeys(BOTH_ARMS, CELLS["decode"]), **again},
         faults=faults,
         baselines={f"{name}_again": name for name in CELLS},
         options=OPTIONS,
@@ -117,6 +124,18 @@ def test_no_row_of_a_planted_fault_is_ok(
     status, told = {**PREFILL, **DECODE, **VARIABLES}[fault]
     assert len(rows[fault, Arm.SUBJECT]) == 3
     for row in rows[fault, Arm.SUBJECT]:
+        assert row.status is status, row.reason
+        assert told in (row.reason or ""), row.reason
+
+
+@pytest.mark.parametrize("arm", Arm)
+@pytest.mark.parametrize("fault", BOTH_ARMS)
+def test_what_is_wrong_in_both_arms_alike_is_ok_in_neither(
+    rows: dict[tuple[str, Arm], list[Row]], fault: str, arm: Arm
+) -> None:
+    status, told = BOTH_ARMS[fault]
+    assert len(rows[fault, arm]) == 3
+    for row in rows[fault, arm]:
         assert row.status is status, row.reason
         assert told in (row.reason or ""), row.reason
 
@@ -161,7 +180,7 @@ def test_a_gpu_that_was_silently_not_used_is_seen_from_inside(
     for row in rows["on_the_cpu_instead", Arm.SUBJECT]:
         assert (row.status, row.reason) == (WRONG, "device_mismatch: ran on cpu, asked for cuda")
     for row in rows["prefill", Arm.SUBJECT]:
-        assert row.status is RowStatus.CRASH
+        assert row.status is RowStatus.UNSUPPORTED
         assert row.failure is not None
         assert "cuda is asked for" in row.failure.message
 

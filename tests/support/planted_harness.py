@@ -3,7 +3,8 @@
     PYTHON planted_harness.py HARNESS ARGUMENTS...
 
 An entry whose directory is named `<point>__<fault>__subject__<index>` is measured with that fault,
-and the fault is taken out again after it. Names without a fault are measured as they are.
+and the fault is taken out again after it; a fault of `BOTH_ARMS` is in the baseline too. Names
+without a fault are measured as they are.
 """
 
 from __future__ import annotations
@@ -26,15 +27,24 @@ import compile_watch
 import inputs
 import phases
 import session
+import spec
 import torch
 import torch._dynamo
 import transformers
+from planted_model import (
+    DECODE_STEPS,
+    MODEL,
+    Plant,
+    half_of_the_window_eager,
+    hand_on,
+    in_model,
+    in_steps,
+    nan_at_the_choice,
+    one_step_asked,
+)
 
-Plant = Callable[[], AbstractContextManager[Any]]
 COMPILE, PREFILL, DECODE = torch.compile, phases.Prefill.run, phases.KvDecode.run
-DECODE_STEPS, NEXT, MODEL = (
-    phases.KvDecode._decode, inputs.Prompts.next, session.Session._model_of,
-)  # fmt: skip
+NEXT = inputs.Prompts.next
 CLOCK = time.perf_counter_ns
 
 
@@ -52,19 +62,6 @@ def decoding(replacement: Callable[..., Any]) -> Plant:
 
 def prompting(replacement: Callable[..., Any]) -> Plant:
     return lambda: patch.object(inputs.Prompts, "next", replacement)
-
-
-def in_model(change: Callable[[Any], object]) -> Plant:
-    """Change the model after it was built."""
-
-    def model_of(self: Any, spec: Any) -> Any:
-        self._key = None
-        model = MODEL(self, spec)
-        with torch.inference_mode():
-            change(model)
-        return model
-
-    return lambda: patch.object(session.Session, "_model_of", model_of)
 
 
 @contextlib.contextmanager
@@ -288,7 +285,14 @@ FAULTS: dict[str, Plant] = {
     "stale_cache": stale_cache,
     "on_meta": in_model(lambda model: model.to("meta")),
     "on_the_cpu_instead": on_the_cpu_instead,
+    "half_of_the_window_eager": half_of_the_window_eager,
+    "mode_ignored": lambda: patch.dict(spec.MODES, {"default": None}),
+    "one_step_asked": one_step_asked,
+    "fewer_layers_in_steps": in_steps(lambda model: model.model.layers[1], hand_on),
+    "nan_in_a_step": in_steps(lambda model: model, nan_at_the_choice),
 }
+BOTH_ARMS = {"fewer_layers_in_steps", "nan_in_a_step"}
+"""Faults that no comparison of the arms finds."""
 
 
 def main() -> None:
@@ -297,7 +301,7 @@ def main() -> None:
 
     def planted(self: Any, spec: Any, results: Any) -> None:
         _, fault, arm, _ = results.path.parent.name.split("__")
-        plant = FAULTS.get(fault) if arm == "subject" else None
+        plant = FAULTS.get(fault) if arm == "subject" or fault in BOTH_ARMS else None
         with plant() if plant is not None else contextlib.nullcontext():
             measure(self, spec, results)
         self._key = None

@@ -43,6 +43,7 @@ def test_replayed_graphs_are_compiled_and_the_reason_counts_them() -> None:
         ({"share": 0.9, "products": {"aten::mm": 2}}, PARTLY, "2 x aten::mm"),
         ({"graph_calls": 0, "graph_launches": 0}, UNKNOWN, "does not mark"),
         ({"compiled_in_window": {"cudagraph_recordings": 1}}, PARTLY, "cudagraph_recordings"),
+        ({"switches": ("the stance is eager_on_recompile",)}, PARTLY, "eager_on_recompile"),
     ],
 )
 def test_what_lowers_a_decision_is_named(changes: Any, decision: str, told: str) -> None:

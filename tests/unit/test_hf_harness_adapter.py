@@ -7,68 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness_result import invocation, make_spec, point, read, records, setup
 
-from adapters.hf_harness import ADAPTER, adapter
+from adapters.hf_harness import ADAPTER
 from adapters.hf_harness.options import (
     CACHES,
     DTYPES,
     MODES,
     PHASES,
 )
-from reprokit.adapter import Invocation, Model, OptionError, PointContext, Reading, Setup
+from reprokit.adapter import Model, OptionError
 from reprokit.claim.load import load_claim
 from reprokit.errors import ClaimError, PlanError, UsageError
 from reprokit.records import Arm, CompileDecision, RowStatus
 from reprokit.sweep import make_plan
 
 QUICKSTART = Path(__file__).parents[2] / "claims" / "quickstart.yaml"
-
-
-def setup(**options: Any) -> Setup:
-    return Setup(
-        model=Model(id="tiny-llama", weights="synthetic"),
-        arms={Arm.BASELINE: "eager", Arm.SUBJECT: "default"},
-        options=ADAPTER.check_options(options), device="cpu", samples=2, warmup=1, seed=42,
-    )  # fmt: skip
-
-
-def point() -> PointContext:
-    source = str(ADAPTER.builtin_source())
-    return PointContext(point="p", python="/env/bin/python", source=source, commit=None)
-
-
-def invocation(folder: Path, arm: Arm = Arm.SUBJECT, **cell: Any) -> Invocation:
-    return Invocation(id="i", arm=arm, cell=cell, directory=str(folder))
-
-
-def make_spec(plan: Setup, asked: Invocation) -> dict[str, Any]:
-    return adapter.make_spec(plan, point(), asked.arm, asked.cell)
-
-
-def records(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what the harness writes for a spec with two samples."""
-    device = {"type": "cpu", "threads": 1}
-    return [
-        {"kind": "header", "schema": "reprokit/harness/v1", "spec": spec,
-         "versions": {"torch": "2.13.0", "cuda": None}, "device": device,
-         "model": {"parameters": 1, "weights": spec["weights"], "revision": None},
-         "floor": {"ms": 0.5, "bytes": 8, "reason": None}, "tolerance": {"ulps": 64}},
-        *({"kind": "iteration", "iteration": index, "latency_ms": 2.0 + index, "device_ms": None,
-           "ttft_ms": None, "device": "cpu", "finite": True, "tokens_made": 2, "tokens_asked": 2,
-           "output": [7, 8], "ties": [None, 9], "input": f"i{index}", "logits": f"l{index}",
-           "overhead_ms": 0.25} for index in range(2)),
-        {"kind": "compile", "decision": "compiled", "reason": "it ran", "facts": {"steps": 1},
-         "artifact": "compile.json"},
-        {"kind": "end", "iterations": 2, "peak_bytes": None, "overhead_ms": 0.25},
-    ]  # fmt: skip
-
-
-def read(
-    tmp_path: Path, lines: list[dict[str, Any]], *, plan: Setup | None = None, **cell: Any
-) -> Reading:
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    (tmp_path / "result.jsonl").write_text(text)
-    return ADAPTER.read(plan or setup(), point(), invocation(tmp_path, **cell))
 
 
 def test_the_harness_lies_where_the_adapter_looks() -> None:
@@ -215,9 +169,9 @@ def test_a_whole_file_becomes_samples_with_evidence(tmp_path: Path) -> None:
     assert [sample.values["latency_ms"] for sample in reading.samples] == [2.0, 3.0]
     assert reading.samples[0].values["wall_ms"] == 2.0
     assert "tokps" not in reading.samples[0].values
-    assert reading.samples[0].evidence.output_tokens == (7, 8)
-    assert reading.samples[0].evidence.output_ties == (None, 9)
-    assert reading.samples[0].evidence.tokens == reading.samples[0].evidence.tokens_asked == 2
+    assert reading.samples[0].evidence.output_tokens == (7,) * 32
+    assert reading.samples[0].evidence.output_ties == (None,) * 31 + (9,)
+    assert reading.samples[0].evidence.tokens == reading.samples[0].evidence.tokens_asked == 32
     assert [sample.evidence.input_digest for sample in reading.samples] == ["i0", "i1"]
     assert reading.samples[0].evidence.output_digest != reading.samples[1].evidence.output_digest
     assert reading.evidence.floor_ms == 0.5
@@ -237,7 +191,7 @@ def test_decoding_has_a_rate_and_the_first_iteration_without_warmup_is_cold(
     plan = setup(phase="kv_decode").model_copy(update={"warmup": 0})
     spec = make_spec(plan, invocation(tmp_path))
     reading = read(tmp_path, records(spec), plan=plan)
-    assert reading.samples[0].values["tokps"] == 1000.0
+    assert reading.samples[0].values["tokps"] == 16_000.0
     assert [sample.cold for sample in reading.samples] == [True, False]
 
 
@@ -257,7 +211,7 @@ def test_equal_tokens_with_equal_logits_have_equal_digests_and_nothing_has_none(
     lines[2]["logits"] = "l0"
     first, second = read(tmp_path, lines).samples
     assert first.evidence.output_digest == second.evidence.output_digest
-    lines[2]["output"] = [7, 6]
+    lines[2]["output"] = [6] * 32
     assert first.evidence.output_digest != read(tmp_path, lines).samples[1].evidence.output_digest
     lines[2]["logits"] = None
     assert read(tmp_path, lines).samples[1].evidence.output_digest is None
@@ -336,6 +290,8 @@ def test_a_structured_failure_is_handed_on_and_earlier_iterations_stay(tmp_path:
         (lambda lines: [lines[0], {**lines[1], "output": [7]}], "equally long"),
         (lambda lines: [lines[0], {**lines[1], "ties": []}], "equally long"),
         (lambda lines: [lines[0], {**lines[1], "tokens_made": 3}], "equally long"),
+        (lambda lines: [lines[0], {**lines[1], "weighed": {"finite": True}}], "stray"),
+        (lambda lines: [{**lines[0], "model": {"dtypes": ["float32"]}}], "result.jsonl:1"),
         (lambda lines: [lines[0], {**lines[1], "input": ""}], "input"),
         (lambda lines: [{**lines[0], "floor": {}}], "result.jsonl:1"),
         (lambda lines: [{**lines[0], "floor": {"ms": -1.0}}], "result.jsonl:1"),

@@ -55,6 +55,11 @@ def _noisy(generator: np.random.Generator, cells: int) -> list[list[float | None
     ]
 
 
+def _combined(strata: list[tuple[units.MeasuredInvocation, ...]]) -> LogMean | Undefined:
+    alone = [processes.log_mean_of(METRIC, stratum) for stratum in strata]
+    return processes.combined(METRIC, strata, alone)
+
+
 def _estimate(found: LogMean | Undefined) -> LogMean:
     assert isinstance(found, LogMean)
     return found
@@ -72,7 +77,7 @@ def _coverage(combine: Callable[[list[list[float | None]]], LogMean | Undefined]
 
 def test_intervals_cover_the_truth_where_cells_share_processes() -> None:
     def sound(values: list[list[float | None]]) -> LogMean | Undefined:
-        return processes.combined(METRIC, _strata(values, shared=True))
+        return _combined(_strata(values, shared=True))
 
     def naive(values: list[list[float | None]]) -> LogMean | Undefined:
         strata = _strata(values, shared=False)
@@ -86,13 +91,13 @@ def test_cells_of_different_processes_are_independent() -> None:
     values: list[list[float | None]] = [[10.0, 10.1, 10.3], [20.0, 20.5, 19.9]]
     strata = _strata(values, shared=False)
     alone = average([processes.log_mean_of(METRIC, stratum) for stratum in strata])
-    assert processes.combined(METRIC, strata) == alone
+    assert _combined(strata) == alone
 
 
 def test_groups_weigh_as_much_as_they_have_cells() -> None:
     values: list[list[float | None]] = [[10.0, 10.1], [20.0, 20.5], [40.0, 40.1]]
     strata = [*_strata(values[:2], shared=True), *_strata([[]] * 2 + values[2:], shared=False)[2:]]
-    found = _estimate(processes.combined(METRIC, strata))
+    found = _estimate(_combined(strata))
     logs = [sum(math.log(value or 0) for value in row) / 2 for row in values]
     assert found.value == pytest.approx(sum(logs) / 3)
     assert len(found.parts) == 2
@@ -100,14 +105,14 @@ def test_groups_weigh_as_much_as_they_have_cells() -> None:
 
 def test_the_shared_baseline_of_two_cells_counts_once() -> None:
     (only,) = _strata([[10.0, 10.1, 10.3]], shared=False)
-    once, twice = (_estimate(processes.combined(METRIC, [only] * times)) for times in (1, 2))
+    once, twice = (_estimate(_combined([only] * times)) for times in (1, 2))
     assert twice.variance == pytest.approx(once.variance)
     assert twice.df == pytest.approx(once.df)
 
 
 def test_only_processes_with_every_cell_are_averaged() -> None:
     values: list[list[float | None]] = [[10.0, 10.2, None], [None, 20.0, 20.4]]
-    found = processes.combined(METRIC, _strata(values, shared=True))
+    found = _combined(_strata(values, shared=True))
     assert found == Undefined(TOO_FEW), "one process has both"
 
 

@@ -34,7 +34,7 @@ def _done(saved: Saved, ended_s: float = ENDED_S, **facts: object) -> Path:
 
 def _recovered(saved: Saved) -> Exit | None:
     planned = saved.invocation(SUBJECT)
-    return recover(saved.run, planned, [planned], saved.run.launch("process", 1))
+    return recover(saved.run, [planned], saved.run.launch("process", 1)).get(planned.id)
 
 
 @pytest.mark.parametrize(("code", "outcome"), [(0, "ok"), (3, "exit 3")])

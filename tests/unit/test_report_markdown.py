@@ -140,7 +140,7 @@ def test_only_a_quoted_figure_is_called_printed() -> None:
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({"cache": "StaticCache"}, "StaticCache (asked; not measured)"), ({}, "not stated")],
+    [({"cache": "StaticCache"}, "StaticCache (as asked)"), ({}, "not stated")],
 )
 def test_the_cache_is_what_was_asked_where_no_benchmark_tells_it(
     options: dict[str, Any], told: str

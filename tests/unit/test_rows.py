@@ -350,3 +350,20 @@ def test_only_equal_failures_are_enough(
     assert told is None or told.startswith("stopped_early: 2 of 4 invocations were made")
     others = [each for each in plan.invocations if each.arm is Arm.BASELINE]
     assert failures.enough(others[0]) is None
+
+
+def test_what_the_benchmark_refused_is_no_crash_of_what_it_measures(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = load_adapter("scripted")
+    read = type(adapter).read
+
+    def refused(*given: Any) -> Reading:
+        return read(*given).model_copy(update={"unsupported": "it has 8 positions"})
+
+    monkeypatch.setattr(type(adapter), "read", refused)
+    saved.save(SUBJECT, [line(0)], ended(returncode=1), stderr="x")
+    rows = saved.of(SUBJECT)
+    found = {(row.status, row.reason) for row in rows}
+    assert found == {(RowStatus.UNSUPPORTED, "it has 8 positions")}
+    assert rows[1].failure is not None

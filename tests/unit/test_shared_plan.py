@@ -7,37 +7,29 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from harness_claim import GAIN_IN_EVERY_MODE, loaded
 
-from reprokit.claim.load import load_claim
 from reprokit.plan import Design, Plan, PlannedInvocation
 from reprokit.records import Arm, Row, RowStatus
 from reprokit.sweep import make_plan
 from reprokit.sweep.order import Block, interleaved
 from reprokit.verdict.units import make_units
 
-CLAIM = """
-schema: reprokit/claim/v1
-id: shared
-title: Compiling helps in every mode
-source: {builtin: internal_harness}
-expect: {kind: gain, metric: latency_ms, at_least: 0}
-regime: {device: cpu}
-model: {id: tiny-llama, weights: synthetic}
-adapter: {name: hf_harness, baseline: eager, subject: default}
+CLAIM = (
+    GAIN_IN_EVERY_MODE
+    + """\
 cells:
   compile_mode: [default, reduce-overhead]
   phase: [prefill, kv_decode]
   token_len: [8, 16]
 protocol: {invocations: 3, samples: 2, share_process: true}
-stack: {requirements: [torch==2.13.0, transformers]}
 sweep: {transformers: {old: "4.46.3", new: "4.57.6"}}
 """
+)
 
 
 def planned(tmp_path: Path, *sweeps: str, text: str = CLAIM, design: Design = "full") -> Plan:
-    path = tmp_path / "claim.yaml"
-    path.write_text(text)
-    return make_plan(load_claim(path), sweeps=sweeps, design=design)
+    return make_plan(loaded(tmp_path, text), sweeps=sweeps, design=design)
 
 
 def processes(plan: Plan) -> dict[str, list[PlannedInvocation]]:
@@ -105,10 +97,8 @@ def test_where_a_baseline_could_count_twice_or_be_missing_each_cell_has_its_own(
 
 
 def test_decisions_of_every_mode_see_the_one_baseline(tmp_path: Path) -> None:
-    path = tmp_path / "claim.yaml"
-    path.write_text(CLAIM)
-    loaded = load_claim(path)
-    plan = make_plan(loaded, sweeps=("compile_mode",))
+    claim = loaded(tmp_path, CLAIM)
+    plan = make_plan(claim, sweeps=("compile_mode",))
     rows = [
         Row(
             id=row_id, point=each.point, cell=each.cell, arm=each.arm, invocation=each.index,
@@ -117,7 +107,7 @@ def test_decisions_of_every_mode_see_the_one_baseline(tmp_path: Path) -> None:
         for each in plan.invocations
         for iteration, row_id in enumerate(each.row_ids(2))
     ]  # fmt: skip
-    units = make_units(loaded.claim, plan, rows)
+    units = make_units(claim.claim, plan, rows)
     assert len(units) == 2 * 2, "modes and phases are decided apart"
     for unit in units:
         assert len(unit.strata) == 2
@@ -163,10 +153,8 @@ def test_a_stop_that_does_not_apply_is_noted(
 
 def test_a_cell_that_is_not_planned_is_no_unit(tmp_path: Path) -> None:
     """A baseline that belongs to another cell makes none; one of its own is a gap to tell."""
-    path = tmp_path / "claim.yaml"
-    path.write_text(CLAIM)
-    loaded = load_claim(path)
-    plan = make_plan(loaded, sweeps=("compile_mode",))
+    claim = loaded(tmp_path, CLAIM)
+    plan = make_plan(claim, sweeps=("compile_mode",))
 
     def strata(*dropped: str) -> dict[str, int]:
         kept = tuple(
@@ -174,7 +162,7 @@ def test_a_cell_that_is_not_planned_is_no_unit(tmp_path: Path) -> None:
             for each in plan.invocations
             if each.cell not in dropped or each.arm is Arm.BASELINE
         )
-        units = make_units(loaded.claim, plan.model_copy(update={"invocations": kept}), ())
+        units = make_units(claim.claim, plan.model_copy(update={"invocations": kept}), ())
         return {each.cell.id: len(unit.strata) for unit in units for each in unit.strata}
 
     borrowing, owning = next(iter(plan.baselines.items()))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from reprokit.claim.load import LoadedClaim, load_claim
+from harness_claim import GAIN_IN_EVERY_MODE, loaded
+
+from reprokit.claim.load import LoadedClaim
 from reprokit.plan import Plan
 from reprokit.records import (
     Arm,
@@ -23,20 +25,14 @@ from reprokit.sweep import make_plan
 from reprokit.verdict.records import Verdict
 from reprokit.verdict.score import score
 
-CLAIM = """
-schema: reprokit/claim/v1
-id: shared
-title: Compiling helps in every mode
-source: {builtin: internal_harness}
-expect: {kind: gain, metric: latency_ms, at_least: 0}
-regime: {device: cpu}
-model: {id: tiny-llama, weights: synthetic}
-adapter: {name: hf_harness, baseline: eager, subject: default}
+CLAIM = (
+    GAIN_IN_EVERY_MODE
+    + """\
 cells:
   compile_mode: [default, reduce-overhead, max-autotune]
 protocol: {invocations: 4, samples: 2, share_process: true}
-stack: {requirements: [torch==2.13.0, transformers]}
 """
+)
 BOOM = Failure(exception="RuntimeError", message="boom", frame=None, fingerprint="f" * 12, log="l")
 ONCE, TOGETHER = "The baseline was measured once for", "The cells of an arm were measured in one"
 
@@ -81,10 +77,8 @@ class Told:
 
 
 def told(tmp_path: Path, *sweeps: str, text: str = CLAIM) -> Told:
-    path = tmp_path / "claim.yaml"
-    path.write_text(text)
-    loaded = load_claim(path)
-    return Told(loaded, make_plan(loaded, sweeps=sweeps))
+    claim = loaded(tmp_path, text)
+    return Told(claim, make_plan(claim, sweeps=sweeps))
 
 
 def test_a_failure_of_a_shared_baseline_is_counted_once(tmp_path: Path) -> None:

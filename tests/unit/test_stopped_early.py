@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from scored_case import FAILURE, Case, Slot, broken, steady
+from scored_case import FAILURE, Behaviour, Case, Slot, broken, steady
 
 from reprokit.records import Arm, FailureKind, Row, RowStatus
 from reprokit.report.evidence_section import failures_section
@@ -97,13 +97,16 @@ def test_a_stop_that_no_failure_bears_out_is_an_incomplete_run() -> None:
     assert only(case(arm=Arm.BASELINE).told()).reasons == ("incomplete_run",)
 
 
-def test_survivors_before_the_stop_make_no_claim_true() -> None:
-    late = broken(
-        lambda slot: slot.arm is Arm.SUBJECT and slot.invocation > 2,
+def _crashing_after(last: int) -> Behaviour:
+    return broken(
+        lambda slot: slot.arm is Arm.SUBJECT and slot.invocation > last,
         RowStatus.CRASH,
         steady(10, 105),
     )
-    point = only(Stopped(VALUE, late, axes={}, made=4).told())
+
+
+def test_survivors_before_the_stop_make_no_claim_true() -> None:
+    point = only(Stopped(VALUE, _crashing_after(2), axes={}, made=4).told())
     assert point.outcome is Outcome.INCONCLUSIVE
     assert point.reasons == ("partial_survival",)
     assert "attempted 4 of 5, stopped early" in point.clause
@@ -134,12 +137,7 @@ def test_an_invocation_of_which_a_part_is_missing_was_not_stopped_early() -> Non
 
 
 def test_too_few_attempts_are_told_as_stopped() -> None:
-    late = broken(
-        lambda slot: slot.arm is Arm.SUBJECT and slot.invocation > 0,
-        RowStatus.CRASH,
-        steady(10, 105),
-    )
-    point = only(Stopped(VALUE, late, axes={}, made=4).told())
+    point = only(Stopped(VALUE, _crashing_after(0), axes={}, made=4).told())
     assert point.outcome is Outcome.INSUFFICIENT
     assert "1 of 4 invocations of compiled survived whole" in point.clause
     assert "attempted 4 of 5, stopped early" in point.clause
