@@ -352,6 +352,13 @@ def installed_adapters() -> Mapping[str, str]:
     return {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
+def adapter_version(name: str) -> str | None:
+    """Name the distribution that an adapter comes from, with its version; None where unknown."""
+    for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        return f"{point.dist.name} {point.dist.version}" if point.dist is not None else None
+    return None
+
+
 def load_adapter(name: str) -> Adapter:
     """Load the adapter that a claim names.
 

@@ -40,13 +40,12 @@ from reprokit.rows import collect_rows, read_rows, write_rows
 from reprokit.run.alteration import with_alterations
 from reprokit.run.directory import REPORT, VERDICT, RunDirectory
 from reprokit.run.execute import execute
-from reprokit.run.invocation import removed_variables
 from reprokit.run.manifest import MANIFEST, verify_manifest, write_manifest
 from reprokit.run.phase_probe import read_probes
+from reprokit.scoring import score_rows
 from reprokit.stack import ReadyPoint
 from reprokit.sweep import make_plan
 from reprokit.verdict.records import Verdict
-from reprokit.verdict.score import score
 from reprokit.verdict.units import is_stopped_early
 
 
@@ -190,8 +189,7 @@ def score_run(run: RunDirectory, observer: Observer) -> Verdict:
     if not run.rows.exists():
         _collect(run, ready, load_adapter(run.claim.adapter.name))
     rows = tuple(read_rows(run.rows))
-    removed = removed_variables(run)
-    verdict = score(run.claim, run.plan, ready, rows, removed_variables=removed)
+    verdict = score_rows(run, ready, rows)
     write_atomic(run.verdict, [verdict.to_json().encode()])
     if verified is not None:
         write_manifest(run.path, _without(verified, VERDICT))

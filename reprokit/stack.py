@@ -94,6 +94,9 @@ class Probe(Record):
         python: full version of the interpreter.
         altered: files whose digest is not the one in their RECORD.
         unrecorded: files that no RECORD names, relative to site-packages.
+        missing: files that a RECORD names and that are gone.
+        unverified: distribution to why nothing tells what its files should be ("no_record",
+            "editable"); None in probes that do not say it.
         torch: version, git_version, cuda, and the file that an import loads; None without torch.
         triton: the same of Triton.
         device: name, type, sm, memory of the device that would be measured on.
@@ -105,6 +108,8 @@ class Probe(Record):
     distributions: tuple[Distribution, ...]
     altered: tuple[str, ...] = ()
     unrecorded: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unverified: dict[str, str] | None = None
     torch: dict[str, JsonValue] | None = None
     triton: dict[str, JsonValue] | None = None
     device: dict[str, JsonValue] = Field(default_factory=dict)

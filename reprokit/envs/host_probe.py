@@ -193,6 +193,8 @@ def _findings(report: _Report) -> HostFindings:
         ),
         altered=tuple(_short(path, report.path) for each in every for path in each.altered),
         unrecorded=tuple(_short(path, report.path) for each in every for path in each.unrecorded),
+        missing=tuple(_short(path, report.path) for each in every for path in each.missing),
+        unverified={each.name: each.unverified for each in every if each.unverified},
         torch=report.packages.get("torch"),
         triton=report.packages.get("triton"),
         device=report.device,

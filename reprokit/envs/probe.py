@@ -154,6 +154,8 @@ def _findings(report: _Report) -> Findings:
         distributions=distributions,
         altered=tuple(report.altered),
         unrecorded=_in_site(report),
+        missing=tuple(report.missing),
+        unverified={},
         torch=report.packages.get("torch"),
         triton=report.packages.get("triton"),
         device=report.device,

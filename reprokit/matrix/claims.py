@@ -42,6 +42,7 @@ class MatrixClaim:
     Attributes:
         path: below the folder of the study.
         models: `name` and `name:dtype` of all its models.
+        section, row, printed: where the study has it, and what stands there.
     """
 
     id: str
@@ -51,6 +52,9 @@ class MatrixClaim:
     models: frozenset[str]
     title: str
     text: str
+    section: str
+    row: dict[str, str]
+    printed: str
 
     @property
     def path(self) -> str:
@@ -181,6 +185,9 @@ def _claim(matrix: Matrix, setting: Setting, figure: _Figure) -> MatrixClaim:
         title=figure.title,
         models=frozenset(f"{model}:{setting.dtype}" for model in setting.models),
         text=claim_text(document, matrix.id),
+        section=figure.section,
+        row=figure.row or {},
+        printed=figure.printed,
     )
 
 

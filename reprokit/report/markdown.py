@@ -17,6 +17,7 @@ from reprokit.report.evidence_section import (
     identity_section,
     invocations_section,
 )
+from reprokit.report.gates_section import gates_section
 from reprokit.report.gpu_section import gpu_section
 from reprokit.report.limits_section import labels_section, limits_section, reproduce_section
 from reprokit.report.markup import text
@@ -61,6 +62,7 @@ def render_markdown(
         axes_section(verdict),
         failure_shapes_section(verdict),
         failures_section(verdict),
+        gates_section(verdict),
         proof_section(verdict, rows),
         claim_section(verdict, claim),
         identity_section(verdict),
@@ -74,6 +76,11 @@ def render_markdown(
         limits_section(verdict, claim, plan),
     )
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def render_figures(verdict: Verdict) -> str:
+    """Write the part of a report that prints estimates, as `render_markdown` writes it."""
+    return "\n".join(figures_section(verdict)) + "\n"
 
 
 def _headline(verdict: Verdict) -> list[str]:

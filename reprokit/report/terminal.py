@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reprokit.records import Arm
+from reprokit.report.gates_section import gates_line
 from reprokit.report.points_section import headline_estimate, headline_name
 from reprokit.report.wording import estimate_words
 from reprokit.verdict.outcome import Outcome
@@ -45,7 +46,9 @@ def render_terminal(verdict: Verdict) -> RenderableType:
             *([_declared(verdict, point)] if undeclared else []),
         )
     headline = Text(f"{one_line(headline_words(verdict)).upper()}. ", style=style(verdict.outcome))
-    return Group(table, headline.append(one_line(verdict.sentence, 2000), style="default"))
+    headline.append(one_line(verdict.sentence, 2000), style="default")
+    gates = [Text(gates_line(verdict.gates))] if verdict.gates else []
+    return Group(table, headline, *gates)
 
 
 def style(outcome: Outcome) -> str:

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from pydantic import Field, JsonValue, ValidationError
 
 from reprokit import __version__
+from reprokit.adapter import adapter_version
 from reprokit.atomic_files import write_atomic, write_record
 from reprokit.claim.model import Claim
 from reprokit.errors import DamagedRunError, RunError, UsageError
@@ -52,6 +53,7 @@ class RunRecord(Record):
         claim: the claim with the departures that the plan lists already in it, so that no later
             stage reads the file again.
         host: facts about the machine that created the run.
+        adapter: distribution and version that the adapter comes from; None where that is unknown.
     """
 
     schema_: Annotated[Literal["reprokit/run/v1"], Field(alias="schema")] = "reprokit/run/v1"
@@ -62,6 +64,7 @@ class RunRecord(Record):
     host: dict[str, JsonValue]
     claim: Claim
     plan: Plan
+    adapter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class RunDirectory:
             reprokit=__version__, created=_now().isoformat(timespec="seconds"),
             claim_file=claim_file, claim_sha256=sha256(claim_text).hexdigest(),
             host=host_facts(), claim=claim, plan=plan,
+            adapter=adapter_version(claim.adapter.name),
         )  # fmt: skip
         try:
             path = _fresh(runs.absolute() / plan.claim_id)

@@ -36,6 +36,27 @@ def verify_manifest(root: Path) -> dict[str, str]:
         DamagedRunError: files are missing, changed, or not in the list; it names them.
     """
     listed = _read(root / MANIFEST)
+    wrong = _differences(root, listed)
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise DamagedRunError(
+            f"{root}: {'; '.join(wrong[:_SHOWN])}{more}",
+            hint="The bundle is not the one that was written; nothing in it can be relied on.",
+        )
+    return listed
+
+
+def compare_manifest(root: Path) -> tuple[int, tuple[str, ...]]:
+    """Count the files that a manifest lists, and name every one that is not as listed.
+
+    Raises:
+        DamagedRunError: there is no manifest, or it cannot be read.
+    """
+    listed = _read(root / MANIFEST)
+    return len(listed), tuple(_differences(root, listed))
+
+
+def _differences(root: Path, listed: Mapping[str, str]) -> list[str]:
     present = set(_files(root))
     wrong = [f"{name} is missing" for name in listed if name not in present]
     wrong += [f"{name} is not in the manifest" for name in sorted(present - listed.keys())]
@@ -44,13 +65,7 @@ def verify_manifest(root: Path) -> dict[str, str]:
         for name, digest in listed.items()
         if name in present and _digest(root / name) != digest
     ]
-    if wrong:
-        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-        raise DamagedRunError(
-            f"{root}: {'; '.join(wrong[:_SHOWN])}{more}",
-            hint="The bundle is not the one that was written; nothing in it can be relied on.",
-        )
-    return listed
+    return wrong
 
 
 def _files(root: Path) -> list[str]:

@@ -37,7 +37,9 @@ def pooled_statistic(
     )
 
 
-def pooled_mean_bootstrap(metric: str, values: FloatArray, level: float = 0.95) -> Estimate:
+def pooled_mean_bootstrap(
+    metric: str, values: FloatArray, level: float = 0.95, seed: int = SEED
+) -> Estimate:
     """Pooled mean with TR147's percentile bootstrap: 1,000 resamples, seed 42."""
     name, unit = f"pooled_mean_bootstrap_{metric}", METRICS[metric].unit
     method = (
@@ -48,7 +50,7 @@ def pooled_mean_bootstrap(metric: str, values: FloatArray, level: float = 0.95) 
         return unknown(name, unit, method, NO_DATA)
     if not bool(np.isfinite(values).all()):
         return unknown(name, unit, method, IMPOSSIBLE)
-    low, high = np.quantile(_resampled_means(values), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(_resampled_means(values, seed), [(1 - level) / 2, (1 + level) / 2])
     return Estimate(
         name=name,
         value=float(values.mean()),
@@ -58,12 +60,12 @@ def pooled_mean_bootstrap(metric: str, values: FloatArray, level: float = 0.95) 
         level=level,
         method=method,
         n={"iterations": int(values.size)},
-        seed=SEED,
+        seed=seed,
     )
 
 
-def _resampled_means(values: FloatArray) -> FloatArray:
-    generator = np.random.default_rng(SEED)
+def _resampled_means(values: FloatArray, seed: int) -> FloatArray:
+    generator = np.random.default_rng(seed)
     rows = max(1, min(RESAMPLES, _CHUNK // values.size))
     means = [
         values[generator.integers(0, values.size, (min(rows, RESAMPLES - start), values.size))]

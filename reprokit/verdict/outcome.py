@@ -71,6 +71,7 @@ class Reason(StrEnum):
     NOTHING_PLANNED = "nothing_planned"
     NOTHING_EXPECTED = "nothing_expected"
     SOME_UNDECIDED = "some_points_undecided"
+    GATE_FAILED = "gate_failed"
 
 
 REASON_WORDS: dict[Reason, str] = {
@@ -115,6 +116,8 @@ REASON_WORDS: dict[Reason, str] = {
     Reason.NOTHING_PLANNED: "The plan contains no subject invocation.",
     Reason.NOTHING_EXPECTED: "The claim states no bound, so nothing can meet it or miss it.",
     Reason.SOME_UNDECIDED: "Some points are undecided.",
+    Reason.GATE_FAILED: "What stands behind the figures contradicts them or their labels, so they "
+    "show nothing, neither for nor against the claim; see Gates.",
 }
 
 

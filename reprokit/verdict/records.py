@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from reprokit.plan import Design
 from reprokit.records import Arm, Estimate, FailureKind, Record, RowStatus, Scalar
 from reprokit.regime.share import BandwidthShare
+from reprokit.verdict.gate import GateVerdict
 from reprokit.verdict.outcome import Outcome
 
 SCHEMA: Final = "reprokit/verdict/v1"
@@ -241,6 +242,7 @@ class Verdict(Record):
         planned_claim: digest of the claim that the run was planned from.
         removed_variables: names of environment variables that were set, could have changed what is
             measured, and were kept from the benchmark.
+        gates: empty where the gates were not judged.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -275,6 +277,7 @@ class Verdict(Record):
     claim_sha256: str
     planned_claim: str
     removed_variables: tuple[str, ...] = ()
+    gates: tuple[GateVerdict, ...] = ()
 
     def environment(self, point: str) -> PointEnvironment:
         """Find the environment of a stack point."""

@@ -228,6 +228,11 @@ def _combined(
     return outcome, (*reasons, *sorted(shared))
 
 
+def recombined(claim: Claim, plan: Plan, points: Sequence[PointVerdict]) -> Outcome:
+    """Combine points of a verdict anew, where some of their outcomes were taken back."""
+    return _combined(claim, plan, points, _along(claim, points))[0]
+
+
 def combine(
     outcomes: Sequence[Outcome], own: Outcome | None = None
 ) -> tuple[Outcome, tuple[str, ...]]:

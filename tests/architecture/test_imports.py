@@ -39,20 +39,34 @@ ALLOWED: dict[str, set[str]] = {
     "stats": {"records", "metrics", "errors"},
     "robustness": {"records", "metrics", "errors", "stats"},
     "verdict": CORE | {"claim", "plan", "stats", "robustness", "regime"},
-    "report": CORE | {"claim", "plan", "stats", "verdict", "regime"},
+    "gates": CORE | {"claim", "plan", "stats", "verdict", "regime"},
+    "kept": CORE | {"claim", "plan", "run", "rows", "verdict"},
+    "merging": CORE | {"claim", "plan", "stats", "robustness", "verdict", "gates", "kept"},
+    "sensitivity": CORE | {"claim", "plan", "stats", "verdict", "kept", "merging"},
+    "summary": CORE | {"claim", "plan", "matrix", "stats", "verdict", "kept", "merging"},
+    "report": CORE
+    | {"merging", "sensitivity", "summary"}
+    | {"claim", "plan", "stats", "verdict", "regime"},
+    "scoring": CORE | {"plan", "run", "verdict", "gates", "report"},
+    "check": CORE | {"plan", "run", "rows", "verdict", "gates", "report", "scoring"},
     "machine": {"cache"},
     "doctor": {"errors", "records", "cache", "envs", "gpu", "process"},
     "bundle": CORE | {"claim", "plan", "envs", "run", "machine"},
     "points": CORE | {"claim", "plan", "envs", "run", "machine", "bundle"},
     "pipeline": CORE
-    | {"machine", "points", "bundle"}
+    | {"machine", "points", "bundle", "scoring"}
     | {"claim", "plan", "sweep", "process", "envs", "run", "failure", "rows", "verdict", "report"},
     "__main__": {"cli"},
     "cli": CORE
     | {
         "machine",
         "bundle",
+        "check",
         "claim",
+        "kept",
+        "merging",
+        "sensitivity",
+        "summary",
         "doctor",
         "plan",
         "sweep",

@@ -1,0 +1,1 @@
+"""The five gates: whether what a verdict prints can be relied on (docs/decisions/0014)."""

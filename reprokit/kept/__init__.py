@@ -1,0 +1,1 @@
+"""Kept runs: closed run directories of any machine, read whole and checked against themselves."""

@@ -1,0 +1,1 @@
+"""Runs of several claims summed up: their family of decisions, and a study's own summary tables."""
