@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reprokit.records import Arm
 from reprokit.report.points_section import headline_estimate, headline_name
-from reprokit.report.wording import estimate_words
+from reprokit.report.wording import SYNTHETIC, estimate_words, label_words
 from reprokit.verdict.outcome import Outcome
 from reprokit.verdict.records import PointVerdict, Verdict
 from reprokit.verdict.wording import headline_words, one_line, outcome_words
@@ -45,7 +45,10 @@ def render_terminal(verdict: Verdict) -> RenderableType:
             *([_declared(verdict, point)] if undeclared else []),
         )
     headline = Text(f"{one_line(headline_words(verdict)).upper()}. ", style=style(verdict.outcome))
-    return Group(table, headline.append(one_line(verdict.sentence, 2000), style="default"))
+    headline.append(one_line(verdict.sentence, 2000), style="default")
+    if SYNTHETIC in verdict.labels:
+        headline.append(f"\n{label_words(SYNTHETIC)}", style="default")
+    return Group(table, headline)
 
 
 def style(outcome: Outcome) -> str:
