@@ -68,7 +68,8 @@ class PointContext(Record):
     """Where a stack point lives on this machine; absolute paths.
 
     `source` is the clean checkout of the point's commit, or the built-in harness's directory.
-    `assets` maps the name of each `AssetStep` to the directory it filled.
+    `assets` maps the name of each `AssetStep` to the directory it filled. `environment` is the key
+    of what `python` holds, for assets that depend on it; empty where none are made.
     """
 
     point: str
@@ -76,6 +77,7 @@ class PointContext(Record):
     source: str
     commit: str | None
     assets: dict[str, str] = Field(default_factory=dict)
+    environment: str = ""
 
 
 class Command(Record):
@@ -106,7 +108,8 @@ class AssetStep(Record):
         key_files: step before it to a small file that this left: its digest is part of the key, so
             that steps whose inputs came out equal share what is made of them.
         inherits: names of variables of the caller that this step alone gets, tokens among them;
-            their values are recorded nowhere.
+            their values are recorded nowhere. A step with such names is taken to fetch something:
+            it finds what an attempt that was cut off left in its directory, and may go on with it.
     """
 
     name: str

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
+from reprokit.errors import UsageError
+
 CACHE_VARIABLE = "REPROKIT_CACHE"
 
 
@@ -19,11 +21,21 @@ class CacheLayout:
 
     @classmethod
     def default(cls) -> CacheLayout:
-        """Return the user's cache, or the folder that REPROKIT_CACHE names."""
+        """Return the user's cache, or the folder that REPROKIT_CACHE names.
+
+        Raises:
+            UsageError: the user has no home folder, and no other one is named.
+        """
         named = os.environ.get(CACHE_VARIABLE)
-        return cls(
-            Path(named).absolute() if named else Path(platformdirs.user_cache_dir("reprokit"))
-        )
+        if named:
+            return cls(Path(named).absolute())
+        try:
+            return cls(Path(platformdirs.user_cache_dir("reprokit")))
+        except RuntimeError as error:
+            raise UsageError(
+                f"no folder for the cache: {error}",
+                hint=f"Set HOME, or {CACHE_VARIABLE} to a folder that you can write to.",
+            ) from None
 
     @property
     def mirrors(self) -> Path:

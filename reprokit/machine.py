@@ -14,7 +14,8 @@ class Machine:
 
     Attributes:
         find_links: folders of wheels beside what pip and uv are configured with.
-        offline: no network may be used, and no other source of wheels than `find_links`.
+        offline: no network may be used.
+        only_find_links: no other source of wheels counts than `find_links`.
     """
 
     cache: CacheLayout
@@ -24,6 +25,7 @@ class Machine:
     jobs: int = 2
     find_links: tuple[Path, ...] = ()
     offline: bool = False
+    only_find_links: bool = False
 
     @classmethod
     def here(
@@ -34,6 +36,7 @@ class Machine:
         torch_backend: str | None = None,
         jobs: int = 2,
         find_links: tuple[Path, ...] = (),
+        offline: bool = False,
     ) -> Machine:
         """Describe this machine by its defaults and the user's choices."""
-        return cls(CacheLayout.default(), runs, relock, torch_backend, jobs, find_links)
+        return cls(CacheLayout.default(), runs, relock, torch_backend, jobs, find_links, offline)

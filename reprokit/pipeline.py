@@ -127,13 +127,13 @@ def prepare_bundle(
 
 
 def start_bundled(
-    bundle: Bundle, machine: Machine, observer: Observer
+    bundle: Bundle, plan: Plan, machine: Machine, observer: Observer
 ) -> tuple[RunDirectory, dict[str, ReadyPoint]]:
     """Bundle to a run directory with an environment per point; needs no network."""
     record = bundle.record
     run = RunDirectory.create(
         machine.runs,
-        plan=record.plan,
+        plan=plan,
         claim=record.claim,
         claim_text=bundle.claim_text(),
         claim_file=record.claim_file,
@@ -144,22 +144,33 @@ def start_bundled(
 
 
 def run_bundled(
-    bundle: Bundle, machine: Machine, observer: Observer, run: RunDirectory | None = None
+    bundle: Bundle,
+    machine: Machine,
+    observer: Observer,
+    run: RunDirectory | None = None,
+    host: Path | None = None,
 ) -> RunDirectory:
     """Make the invocations of a bundle's plan, in a new run or in one that was interrupted.
+
+    `host` is the existing interpreter that a new run measures on, if the bundle is for one.
 
     Raises:
         UsageError: the run that is to be continued has another plan.
     """
-    if run is not None and run.plan != bundle.record.plan:
+    if run is not None and host is None and run.plan.host is not None:
+        host = Path(run.plan.host)
+    plan = bundle.plan_on(host)
+    if run is not None and run.plan != plan:
         raise UsageError(
             f"{run.path} has another plan than the bundle {bundle.folder}",
             hint="Name the bundle that it was started from, or leave the run out to start one.",
         )
+    if host is not None:
+        check_interpreter(host)
     closed = bundle.machine(machine)
     bundle.unpack(machine.cache, observer)
     if run is None:
-        run, ready = start_bundled(bundle, closed, observer)
+        run, ready = start_bundled(bundle, plan, closed, observer)
         _execute(run, ready, load_adapter(run.claim.adapter.name), closed, observer)
         return run
     run_invocations(run, closed, observer)

@@ -111,7 +111,7 @@ def prepare_options(
         allow_local=local,
         jobs=machine.jobs,
         offline=machine.offline,
-        wheels=WheelFolders(machine.find_links, only=machine.offline),
+        wheels=WheelFolders(machine.find_links, only=machine.only_find_links),
         saved_locks=dict(saved_locks or {}),
     )
 

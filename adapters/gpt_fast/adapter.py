@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -187,6 +187,15 @@ def _origin(model: Model, options: Options) -> dict[str, JsonValue]:
     return {"weights": {"repo": model.id, "revision": model.revision}}
 
 
+def _needed(options: Options) -> Iterator[str]:
+    """Name what a commit must be able to be told; its own defaults need not be."""
+    yield from ("num_samples", "max_new_tokens", "prompt", "checkpoint_path")
+    own = Options()
+    yield from (
+        name for name in ("top_k", "temperature") if getattr(options, name) != getattr(own, name)
+    )
+
+
 def _unsupported(
     setup: Setup, point: PointContext, asked: Asked, source: GenerateSource
 ) -> str | None:
@@ -203,8 +212,11 @@ def _unsupported(
     reasons += [
         f"{at} has no --{flag} option" for flag in asked.flags() if flag not in source.options
     ]
-    if "num_samples" not in source.options:
-        reasons.append(f"{at} has no --num_samples option")
+    reasons += [
+        f"{at} has no --{name} option"
+        for name in _needed(asked.options)
+        if name not in source.options
+    ]
     if source.precision is not None and model.dtype != source.precision:
         reasons.append(f"{at} always runs in {source.precision}, and {model.dtype} is asked for")
     reasons += checkpoint_faults(setup, point, model)

@@ -82,12 +82,14 @@ def checkpoint_faults(setup: Setup, point: PointContext, model: Model) -> tuple[
 def _synthetic_steps(
     setup: Setup, point: PointContext, model: Model, prompt: str
 ) -> tuple[AssetStep, ...]:
-    """Name two steps: commits whose model.py differ in words only share the second one."""
+    """Name two steps: points whose models have equal shapes share the second one."""
     _safe_parts(model.id)
     tokenizer = _tokenizer_kind(point, model)
     script = _digest(_SYNTHETIC)
+    # A torch that model.py cannot use refuses in its place, and must not do so for another one.
     shapes_key: dict[str, JsonValue] = {
         "model": model.id, "model.py": _digest(Path(point.source) / "model.py"), "script": script,
+        "environment": point.environment,
     }  # fmt: skip
     key: dict[str, JsonValue] = {
         "model": model.id, "tokenizer": tokenizer, "prompt": prompt, "seed": setup.seed,

@@ -31,7 +31,7 @@ STAND_INS = ("sentencepiece", "tiktoken")
 _PREFILL_TO = "decode_n_tokens"
 _WHOLE = "generate"
 _STEPS = "num_new_tokens"
-_OPTIONAL = ("embed", "expert", "router", "adapter", "lora")
+_OPTIONAL = ("embed", "expert", "router", "moe", "cond_ffn", "adapter", "lora")
 """Parts of names of weights that a step may read in part or not at all."""
 _PRECISION_BYTES = 2
 

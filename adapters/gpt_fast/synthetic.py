@@ -53,8 +53,8 @@ DEFAULT_VOCABULARY = 32_000
 _STEPS = 1 << 24
 _AT_ONCE = 1 << 22
 _BYTES = 2
-_SPARE = 256 << 20
-"""Bytes that stay free on the disk."""
+_SPARE, _FULL = 256 << 20, 64 << 20
+"""Bytes that stay free on the disk; fewer than the second at the end is a full disk."""
 _TIKTOKEN_SPECIAL = 256
 """Tokens that gpt-fast's tiktoken wrapper adds above those of the file."""
 
@@ -197,15 +197,17 @@ def write_weights(path: Path, shapes: dict[str, Shape], seed: int) -> int:
     )
     _Pickler(index, protocol=2).dump(tensors)
     archive = torch._C.PyTorchFileWriter(str(path))  # noqa: SLF001
-    archive.write_record("data.pkl", index.getvalue(), len(index.getvalue()))
-    archive.write_record("byteorder", sys.byteorder.encode(), len(sys.byteorder))
-    with ThreadPoolExecutor(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    ) as pool:
-        for at, name in enumerate(names):
-            content = _content(name, shapes[name], seed, pool)
-            archive.write_record(f"data/{at}", content, len(content))
-    archive.write_end_of_file()
+    try:
+        archive.write_record("data.pkl", index.getvalue(), len(index.getvalue()))
+        archive.write_record("byteorder", sys.byteorder.encode(), len(sys.byteorder))
+        with ThreadPoolExecutor(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        ) as pool:
+            for at, name in enumerate(names):
+                content = _content(name, shapes[name], seed, pool)
+                archive.write_record(f"data/{at}", content, len(content))
+    finally:
+        archive.write_end_of_file()  # an archive without an end aborts the process (a full disk)
     return sum(map(product, shapes.values()))
 
 
@@ -250,31 +252,50 @@ def check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + _SPARE:
         raise SystemExit(
-            f"the disk of {folder} is too full: {(needed + _SPARE) / 1e9:.1f} GB are needed and "
-            f"{free / 1e9:.1f} GB are free; free some, or set REPROKIT_CACHE to another folder"
+            f"{_too_full(folder)}: {(needed + _SPARE) / 1e9:.1f} GB are needed and "
+            f"{free / 1e9:.1f} GB are free"
         )
+
+
+def _too_full(folder: Path) -> str:
+    return (
+        f"the disk of {folder} is too full (free some space, or set REPROKIT_CACHE to a folder on "
+        "another one)"
+    )
 
 
 def build(model: str, tokenizer: str, prompt: str, seed: int, target: Path) -> dict[str, object]:
     """Fill `target` with checkpoints/<model>/{model.pth, tokenizer.model}; return what was done."""
     found = json.loads((_asset("shapes") / SHAPES).read_text(encoding="utf-8"))
-    shapes = {name: tuple(shape) for name, shape in (found["shapes"] or {}).items()}
-    folder, parameters = target / "checkpoints" / model, 0
+    folder = target / "checkpoints" / model
     folder.mkdir(parents=True)
+    try:
+        parameters = fill(folder, found, tokenizer, prompt, seed)
+    except (RuntimeError, OSError) as error:
+        if shutil.disk_usage(target).free < _FULL:
+            raise SystemExit(_too_full(target)) from error
+        raise
+    return {
+        "model": model, "seed": seed, "parameters": parameters, "vocabulary": found["vocabulary"],
+        "dtype": "bfloat16", "std": STD, "tokenizer": tokenizer, "note": found["note"],
+    }  # fmt: skip
+
+
+def fill(folder: Path, found: dict[str, Any], tokenizer: str, prompt: str, seed: int) -> int:
+    """Write model.pth and tokenizer.model; return the number of parameters."""
+    shapes = {name: tuple(shape) for name, shape in (found["shapes"] or {}).items()}
+    parameters = 0
     if found["shapes"] is None:
         (folder / "model.pth").touch()
     else:
-        check_space(target, _BYTES * sum(map(product, shapes.values())))
+        check_space(folder, _BYTES * sum(map(product, shapes.values())))
         parameters = write_weights(folder / "model.pth", shapes, seed)
     made = tiktoken_ranks if tokenizer == "tiktoken" else sentencepiece_model
     content = made(found["vocabulary"], prompt)
     (folder / "tokenizer.model").write_bytes(
         content if isinstance(content, bytes) else b"".join(content)
     )
-    return {
-        "model": model, "seed": seed, "parameters": parameters, "vocabulary": found["vocabulary"],
-        "dtype": "bfloat16", "std": STD, "tokenizer": tokenizer, "note": found["note"],
-    }  # fmt: skip
+    return parameters
 
 
 def _asset(step: str) -> Path:

@@ -4,13 +4,16 @@
 the variable REPROKIT_ASSET_DIR: the files that match and reprokit-weights.json with the digest of
 each. What the hub names a digest for is compared with it.
 
-It needs huggingface_hub, which transformers brings. A failure is one sentence on standard error
-and exit code 1; a token is never printed.
+It needs huggingface_hub, which transformers brings. What an attempt before it left in the folder
+is used; a download goes on where it was cut off. A failure is one sentence on standard error and
+exit code 1; a token is never printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import fnmatch
 import hashlib
 import importlib
@@ -25,10 +28,12 @@ from typing import Any, NamedTuple
 ORIGIN = "reprokit-weights.json"
 _INVALID = re.compile(r"invalid\b.{0,20}\b(credentials|password|token)|expired", re.IGNORECASE)
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
 _NO_NETWORK = frozenset({
     "ConnectionError", "ConnectError", "TimeoutException", "Timeout", "TransportError",
     "NetworkError", "OfflineModeIsEnabled", "LocalEntryNotFoundError",
 })  # fmt: skip
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BLOCK = 1 << 20
 _SPARE = 256 << 20
 """Bytes that stay free on the disk."""
@@ -51,10 +56,13 @@ def main() -> None:
         given.repo, given.revision, given.pattern, given.ignore,
         {pattern: words for pattern, _, words in (each.partition("=") for each in given.need)},
     )  # fmt: skip
+    folder = Path(os.environ["REPROKIT_ASSET_DIR"])
     try:
-        fetch(wanted, Path(os.environ["REPROKIT_ASSET_DIR"]))
+        fetch(wanted, folder)
     except FetchError as error:
-        sys.exit(_without_tokens(str(error)))
+        sys.exit(_without_secrets(str(error)))
+    except OSError as error:
+        sys.exit(_without_secrets(_of_the_disk(error, folder)))
 
 
 class Wanted(NamedTuple):
@@ -77,11 +85,12 @@ def fetch(wanted: Wanted, folder: Path) -> None:
     Raises:
         FetchError: the hub does not give them, or gives something else.
     """
+    (folder / ORIGIN).unlink(missing_ok=True)
     facts = _download(wanted, folder)
     # Its notes on the download are not weights.
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     files = _digests(folder)
-    _check(files, facts.siblings or [], wanted.repo)
+    _check(folder, files, facts.siblings or [], wanted.repo)
     origin = {"repo": wanted.repo, "revision": wanted.revision, "files": files}
     text = json.dumps(origin, indent=1, sort_keys=True)
     (folder / ORIGIN).write_text(f"{text}\n", encoding="utf-8")
@@ -95,7 +104,7 @@ def _download(wanted: Wanted, folder: Path) -> Any:  # noqa: ANN401
     except ImportError as error:
         raise FetchError(
             f"huggingface_hub cannot be imported here ({error}); install it beside reprokit (pip "
-            "install 'reprokit[hub]'), or add it to stack.requirements"
+            "install huggingface_hub), or add it to stack.requirements"
         ) from error
     try:
         facts = hub.HfApi().model_info(repo, revision=revision, files_metadata=True)
@@ -108,7 +117,7 @@ def _download(wanted: Wanted, folder: Path) -> Any:  # noqa: ANN401
     except FetchError:
         raise
     except Exception as error:
-        raise FetchError(_explained(error, repo, revision)) from error
+        raise FetchError(_explained(error, repo, revision, folder)) from error
     return facts
 
 
@@ -119,7 +128,8 @@ def _check_offer(wanted: Wanted, siblings: list[Any], folder: Path) -> None:
         if not any(_matches(name, pattern.split("|")) for name in taken):
             raise FetchError(f"{wanted.repo} has no {pattern} at this commit: {words}")
     size, free = sum(taken.values()), shutil.disk_usage(folder).free
-    if free < size + _SPARE:
+    there = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    if free + there < size + _SPARE:
         raise FetchError(
             f"the disk of {folder} is too full: {wanted.repo} has {size / 1e9:.1f} GB and "
             f"{free / 1e9:.1f} GB are free; free some, or put the cache elsewhere with "
@@ -149,7 +159,7 @@ def _digests(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _check(files: dict[str, dict[str, Any]], siblings: list[Any], repo: str) -> None:
+def _check(folder: Path, files: dict[str, dict[str, Any]], siblings: list[Any], repo: str) -> None:
     """Hold what came against what was promised; large files have their digest on the hub."""
     for sibling in siblings:
         stored = getattr(sibling, "lfs", None)
@@ -157,18 +167,32 @@ def _check(files: dict[str, dict[str, Any]], siblings: list[Any], repo: str) -> 
         promised = promised or getattr(stored, "sha256", None)
         came = files.get(sibling.rfilename)
         if promised and came is not None and came["sha256"] != promised:
+            (folder / sibling.rfilename).unlink()  # another attempt must not find it
             raise FetchError(f"{repo}: {sibling.rfilename} is not what the hub says that it is")
 
 
-def _explained(error: Exception, repo: str, revision: str) -> str:
+def _of_the_disk(error: OSError, folder: Path) -> str:
+    """Say what this machine refused."""
+    if error.errno in _FULL:
+        return (
+            f"the disk of {folder} is full: free some space, or put the cache elsewhere with "
+            "REPROKIT_CACHE; what came so far is kept"
+        )
+    return f"{error.filename or folder} cannot be used: {error.strerror or error}"
+
+
+def _explained(error: Exception, repo: str, revision: str, folder: Path) -> str:
     """Turn what huggingface_hub raises into what happened and what to do; by name and status."""
     chain = list(_chain(error))
     names = {name for each in chain for name in _classes(each)}
     status = next((code for each in chain if (code := _status(each)) is not None), None)
     if status is not None:
         return _refused(names, status, repo, revision, error)
+    full = next((each for each in chain if getattr(each, "errno", None) in _FULL), None)
+    if isinstance(full, OSError):
+        return _of_the_disk(full, folder)
     if isinstance(error, OSError) and error.errno is not None and error.filename:
-        return f"{error.filename} cannot be written: {error.strerror}"
+        return _of_the_disk(error, folder)
     if names & _NO_NETWORK:
         return (
             f"{_endpoint()} cannot be reached ({_first_line(chain[-1])}): prepare the run where "
@@ -185,8 +209,7 @@ def _refused(names: set[str], status: int, repo: str, revision: str, error: Exce
             f"in the settings of your account at {_endpoint()} and set HF_TOKEN to it"
         )
     if "GatedRepoError" in names or status == 403:
-        has_token = any(os.environ.get(name) for name in _TOKENS)
-        found = "the one that is set has no access" if has_token else "it is not set"
+        found = "the one that is set has no access" if _tokens() else "it is not set"
         return (
             f"{repo} is gated: accept its licence on its page at {_endpoint()}/{repo}, wait until "
             "access is granted, and set HF_TOKEN to a token of that account that may read gated "
@@ -199,7 +222,7 @@ def _refused(names: set[str], status: int, repo: str, revision: str, error: Exce
             f"{repo} is not on the hub, or is private: check the name; for a private repository "
             "set HF_TOKEN to a token that may read it"
         )
-    return f"the hub answers {repo} with status {status}: {_first_line(error)}"
+    return f"the hub answers {repo} with status {status}: {_first_line(error)}; try again later"
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
@@ -228,11 +251,20 @@ def _first_line(error: BaseException) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def _without_tokens(text: str) -> str:
-    for name in _TOKENS:
-        if token := os.environ.get(name):
-            text = text.replace(token, "***")
-    return text
+def _without_secrets(text: str) -> str:
+    """Mask tokens, as they are and as they look inside of quotes, and users of addresses."""
+    for token in _tokens():
+        for shown in (token, repr(token)[1:-1]):
+            text = text.replace(shown, "***")
+    return _USERINFO.sub("***@", text)
+
+
+def _tokens() -> list[str]:
+    """Return every token that the hub's client may have sent: of variables, or of its own file."""
+    found = [os.environ.get(name, "").strip() for name in _TOKENS]
+    with contextlib.suppress(ImportError, AttributeError, OSError, ValueError):
+        found.append(importlib.import_module("huggingface_hub").get_token() or "")
+    return [token for token in found if token]
 
 
 if __name__ == "__main__":

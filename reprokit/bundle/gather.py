@@ -14,8 +14,10 @@ from reprokit.bundle.models import ModelFetcher
 from reprokit.bundle.needs import NeedsFinder, PointNeeds, Sizes, sizes_of
 from reprokit.bundle.records import (
     CLAIM,
+    ELSEWHERE,
     GIT,
     LOCKS,
+    MODELS,
     RECORD,
     UNFINISHED,
     WHEELS,
@@ -25,10 +27,11 @@ from reprokit.bundle.records import (
     BundleError,
     BundleRecord,
 )
+from reprokit.bundle.space import require_space
 from reprokit.cache import CacheLayout
 from reprokit.claim.load import LoadedClaim
 from reprokit.envs.checkout import mirror_of
-from reprokit.envs.disk import locked
+from reprokit.envs.disk import locked, remove_tree
 from reprokit.envs.prepare import PrepareOptions
 from reprokit.envs.pylock import WheelFile
 from reprokit.envs.target import least_platform, read_platform, read_python_version, this_platform
@@ -40,9 +43,6 @@ from reprokit.plan import Plan
 from reprokit.progress import Event, Observer
 from reprokit.run.manifest import MANIFEST, write_manifest
 
-_SPARE = 1 << 30
-"""Bytes that must stay free beside what is known to be needed."""
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -51,7 +51,8 @@ class Wanted:
     Attributes:
         folder: where it goes; new, empty, or an unfinished bundle.
         platform: of the machine that it is for, as the user writes it; None for this one's.
-        python: version of Python there; None for the claim's, else this one's.
+        python: version of Python there; None for the claim's (which an existing interpreter is
+            not), else this one's.
     """
 
     folder: Path
@@ -93,16 +94,13 @@ def gather(
             else.
         ReprokitError: something cannot be fetched.
     """
-    if plan.host is not None:
-        raise UsageError(
-            "--bundle does not go with --stack host: that interpreter is not on this machine",
-            hint="Bundle locked stacks. To put wheels before the packages of an interpreter "
-            "without a network, copy them there and name their folder: --find-links FOLDER.",
-        )
     platform = read_platform(wanted.platform) if wanted.platform else None
     python = read_python_version(wanted.python) if wanted.python else None
-    if platform is None and python is not None:
-        platform = this_platform()
+    here = platform or this_platform()
+    if python is not None or plan.host is not None:
+        platform = here
+    if plan.host is not None:
+        plan = plan.model_copy(update={"host": ELSEWHERE})
     _take_folder(wanted.folder)
     work = _Gathering(wanted.folder, loaded, plan, cache, options, observer)
     return work.run(platform, python, claim_lock, announce)
@@ -135,14 +133,8 @@ class _Gathering:
         self._write_claim(claim_lock)
         needs = self._needs(platform, python)
         _refuse_nothing(needs)
-        sizes, free = sizes_of(needs.values()), shutil.disk_usage(self._folder).free
-        announce(sizes, free)
-        if sizes.known + _SPARE > free:
-            raise BundleError(
-                f"the bundle needs {sizes.known} bytes and {_SPARE} to spare, and the disk of "
-                f"{self._folder} has {free} free",
-                hint="Name a folder on another disk; nothing was fetched.",
-            )
+        announce(sizes_of(needs.values()), shutil.disk_usage(self._folder).free)
+        require_space(needs.values(), self._folder, self._cache)
         wheels = self._fetch_wheels(needs)
         record = BundleRecord(
             reprokit=__version__,
@@ -158,6 +150,7 @@ class _Gathering:
                 self._write_point(point.id, needs[point.id]) for point in self._plan.points
             ),
         )
+        _remove_strays(self._folder, record)
         write_record(self._folder / RECORD, record)
         (self._folder / UNFINISHED).unlink()
         write_manifest(self._folder)
@@ -179,7 +172,8 @@ class _Gathering:
 
     def _write_claim(self, claim_lock: bytes | None) -> None:
         folder = self._folder / CLAIM
-        folder.mkdir(exist_ok=True)
+        remove_tree(folder)
+        folder.mkdir()
         write_atomic(folder / "claim.yaml", [self._loaded.text.encode()])
         named = self._loaded.claim.stack.lock
         if claim_lock is not None and named is not None:
@@ -198,9 +192,6 @@ class _Gathering:
                     )
         folder = self._folder / WHEELS
         WheelDownloader(self._cache, self._uv, self._observer).fetch(chosen.values(), folder)
-        for path in folder.iterdir():
-            if path.name not in chosen:  # of an attempt that was for something else
-                path.unlink()
         return tuple(
             BundledWheel(file=name, sha256=wheel.sha256, size=(folder / name).stat().st_size)
             for name, (wheel, _) in sorted(chosen.items())
@@ -224,18 +215,32 @@ class _Gathering:
             )
 
     def _write_point(self, name: str, needs: PointNeeds) -> BundledPoint:
-        if needs.failure is not None or needs.locked is None:
-            failure = needs.failure
-            failed = (failure.code, failure.detail) if failure else ("resolve_failed", "no lock")
-            return BundledPoint(point=name, failed=failed)
+        if needs.failure is not None:
+            return BundledPoint(point=name, failed=(needs.failure.code, needs.failure.detail))
+        if needs.locked is None:
+            return BundledPoint(point=name, python=needs.python, notes=needs.notes)
         lock = f"{LOCKS}/{name}.txt"
         (self._folder / LOCKS).mkdir(exist_ok=True)
         write_atomic(self._folder / lock, [needs.locked.lock.text().encode()])
         return BundledPoint(
             point=name, python=needs.python, lock=lock, declared=needs.locked.declared,
-            says=needs.locked.says, relocked=needs.locked.relocked,
-            notes=needs.notes if needs.locked.resolved else (),
+            says=needs.locked.says, relocked=needs.locked.relocked, notes=needs.notes,
         )  # fmt: skip
+
+
+def _remove_strays(folder: Path, record: BundleRecord) -> None:
+    """Remove what an interrupted attempt left: halves of files, and what was for something else."""
+    named = {
+        *(f"{WHEELS}/{wheel.file}" for wheel in record.wheels),
+        *(repository.file for repository in record.repositories),
+        *(point.lock for point in record.points),
+        *(model.folder for model in record.models),
+    }
+    for kind in (WHEELS, GIT, LOCKS, MODELS):
+        if (folder / kind).is_dir():
+            for path in (folder / kind).iterdir():
+                if f"{kind}/{path.name}" not in named:
+                    remove_tree(path)
 
 
 def _refuse_nothing(needs: Mapping[str, PointNeeds]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from reprokit.adapter import Adapter, AssetStep, PointContext
+from reprokit.bundle.wheels import OverlaySupplies, wheels_of_lock
 from reprokit.cache import CacheLayout
 from reprokit.claim.model import Claim, GitSource
 from reprokit.envs.assets import needs_network
@@ -18,8 +19,7 @@ from reprokit.envs.checkout import Checkout, checkout, checkout_parts
 from reprokit.envs.interpreter import find_interpreter
 from reprokit.envs.locking import LockedPoint, PointLocks
 from reprokit.envs.prepare import PrepareOptions
-from reprokit.envs.pylock import WheelFile, list_wheels
-from reprokit.envs.resolve import Request
+from reprokit.envs.pylock import WheelFile
 from reprokit.envs.steps import StepError, StepFailure
 from reprokit.envs.target import Target
 from reprokit.envs.torch_index import TorchIndex
@@ -36,6 +36,7 @@ class PointNeeds:
 
     Attributes:
         python: version that its wheels are for.
+        locked: None where it failed, and for an existing interpreter.
     """
 
     python: str | None = None
@@ -60,11 +61,6 @@ class Sizes:
     wheel_bytes: int
     unsized: int
     models: dict[str, int | None] = field(default_factory=dict)
-
-    @property
-    def known(self) -> int:
-        """All that is known of."""
-        return self.wheel_bytes + sum(size or 0 for size in self.models.values())
 
 
 class NeedsFinder:
@@ -99,15 +95,15 @@ class NeedsFinder:
         self._cache, self._uv, self._torch = cache, uv, torch
         self._platform, self._python = platform, python
         self._options, self._observer = options, observer
-        targets = {} if platform is None else {
+        self._targets: dict[str, Target] = {} if platform is None else {
             point.id: Target(platform=platform, python=self._version(point) or this_python())
             for point in plan.points
         }  # fmt: skip
-        self._targets: dict[str, Target] = targets
         self._locks = PointLocks(
             uv, torch, plan, claim, claim_dir,
-            relock=options.relock, saved={}, targets=targets,
+            relock=options.relock, saved={}, targets=self._targets,
         )  # fmt: skip
+        self._supplies = OverlaySupplies(uv, torch, claim.stack)
         self._listed: dict[tuple[str, str], tuple[WheelFile, ...]] = {}
 
     def find(self) -> dict[str, PointNeeds]:
@@ -121,8 +117,7 @@ class NeedsFinder:
             code = "resolve_failed"
             python = self._checked_python(point)
             self._observer(Event("prepare", point.id, "resolving the stack"))
-            locked = self._locks.lock(point)
-            wheels = self._wheels(point, locked)
+            locked, wheels, notes = self._stack(point)
             code = "asset_failed"
             context = self._context(point, source)
             steps = self._adapter.assets(self._plan.setup, context)
@@ -134,8 +129,22 @@ class NeedsFinder:
             return PointNeeds(failure=StepFailure.of_system(code, error))
         models = tuple((step, context) for step in steps if needs_network(step))
         parts = checkout_parts(source.path) if source is not None else ()
+        return PointNeeds(python, locked, wheels, parts, models, notes=notes)
+
+    def _stack(
+        self, point: StackPoint
+    ) -> tuple[LockedPoint | None, tuple[WheelFile, ...], tuple[str, ...]]:
+        """Find lock and wheels of a point; on an existing interpreter what overlays need."""
+        if self._plan.host is not None:
+            wheels, lacks = self._supplies.find(point.overrides, self._targets[point.id])
+            return None, wheels, (*lacks, *self._torch_notes())
+        locked = self._locks.lock(point)
+        wheels = self._wheels(point, locked)
+        return locked, wheels, self._torch_notes() if locked.resolved else ()
+
+    def _torch_notes(self) -> tuple[str, ...]:
         note = self._torch.note()
-        return PointNeeds(python, locked, wheels, parts, models, notes=(note,) if note else ())
+        return (note,) if note else ()
 
     def _source(self, point: StackPoint) -> Checkout | None:
         source = self._claim.source
@@ -155,11 +164,16 @@ class NeedsFinder:
         )
 
     def _version(self, point: StackPoint) -> str | None:
-        """Return the Python of a point: the claim's where it names one, else the stated one."""
+        """Return the Python of a point: the claim's where it names one, else the stated one.
+
+        An existing interpreter is what it is, whatever the claim names.
+        """
+        if self._plan.host is not None:
+            return self._python
         return point.python if is_version(point.python) else self._python
 
     def _checked_python(self, point: StackPoint) -> str:
-        stated, asked = self._python, point.python
+        stated, asked = self._python, None if self._plan.host else point.python
         if stated is not None and asked is not None and not _accepts(asked, stated):
             raise StepError(
                 "other_python",
@@ -174,25 +188,10 @@ class NeedsFinder:
         key = (locked.lock.sha256(), target.python if target else locked.interpreter.path)
         if key not in self._listed:
             self._observer(Event("prepare", point.id, "looking for its wheels"))
-            self._listed[key] = self._list(locked, target)
-        return self._listed[key]
-
-    def _list(self, locked: LockedPoint, target: Target | None) -> tuple[WheelFile, ...]:
-        accepted = {pin.name: pin.hashes for pin in locked.lock.pins}
-        request = Request(
-            requirements=tuple(f"{pin.name}=={pin.version}" for pin in locked.lock.pins),
-            overrides=(), python=locked.interpreter.path, target=target,
-        )  # fmt: skip
-        found = list_wheels(self._uv, self._torch, request)
-        fitting = tuple(wheel for wheel in found if wheel.sha256 in accepted.get(wheel.name, ()))
-        lacking = sorted(accepted.keys() - {wheel.name for wheel in fitting})
-        if lacking:
-            raise StepError(
-                "wheels_missing",
-                f"no index has the builds that the lock names: {', '.join(lacking)}",
-                hint="Use an index or a wheel folder that has them, or resolve anew with --relock.",
+            self._listed[key] = wheels_of_lock(
+                self._uv, self._torch, locked.lock, locked.interpreter.path, target
             )
-        return fitting
+        return self._listed[key]
 
 
 def sizes_of(needs: Iterable[PointNeeds]) -> Sizes:

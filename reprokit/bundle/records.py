@@ -25,6 +25,10 @@ RECORD, UNFINISHED, WHEELS, GIT, LOCKS, MODELS, CLAIM = (
 )  # fmt: skip
 
 
+ELSEWHERE = "elsewhere"
+"""Host of a bundled plan: an interpreter that is chosen on the machine that measures."""
+
+
 class BundleError(ReprokitError):
     """A bundle cannot be made, is damaged, or is for another machine."""
 
@@ -71,7 +75,8 @@ class BundledPoint(Record):
 
     Attributes:
         python: version that its wheels are for ("3.11").
-        lock: file of its lock, relative to the bundle; None where it failed.
+        lock: file of its lock, relative to the bundle; None where it failed, and for an existing
+            interpreter.
         declared, says, relocked: see `ReadyPoint`; known only where it was resolved.
         failed: code and sentence of the step that failed when the bundle was made.
     """

@@ -25,8 +25,9 @@ from reprokit.envs.assets import adopt_asset
 from reprokit.envs.checkout import mirror_of
 from reprokit.envs.disk import locked
 from reprokit.envs.target import misfit
-from reprokit.errors import CheckoutError, DamagedRunError
+from reprokit.errors import CheckoutError, DamagedRunError, UsageError
 from reprokit.machine import Machine
+from reprokit.plan import Plan
 from reprokit.progress import Event, Observer
 from reprokit.run.manifest import MANIFEST, verify_manifest
 from reprokit.stack import ReadyPoint
@@ -75,6 +76,10 @@ class Bundle:
             ) from error
         except OSError as error:
             raise BundleError(f"{error.filename} cannot be read: {error.strerror}") from error
+        if {point.point for point in record.points} != {point.id for point in record.plan.points}:
+            raise BundleError(
+                f"{folder / RECORD} names other stack points than its own plan", hint=_COPY_AGAIN
+            )
         _check_machine(record)
         return cls(folder, record)
 
@@ -84,9 +89,32 @@ class Bundle:
         return self.folder / WHEELS
 
     def machine(self, machine: Machine) -> Machine:
-        """Describe this machine with nothing to take wheels from but the bundle, and no network."""
+        """Describe this machine with no network, and no wheels but the bundle's and those named."""
         own = (self.wheels,) if self.wheels.is_dir() else ()
-        return replace(machine, find_links=own, offline=True, relock=False, torch_backend=None)
+        return replace(
+            machine, find_links=(*own, *machine.find_links), only_find_links=True, offline=True,
+            relock=False, torch_backend=None,
+        )  # fmt: skip
+
+    def plan_on(self, host: Path | None) -> Plan:
+        """Return the plan as it is measured here.
+
+        Args:
+            host: the existing interpreter that was named for it.
+
+        Raises:
+            UsageError: one is needed and was not named, or the bundle is of locked stacks.
+        """
+        plan = self.record.plan
+        if (plan.host is None) != (host is None):
+            hint = (
+                "Leave --stack out, or make the bundle with --stack host."
+                if plan.host is None
+                else "Name the interpreter to measure on: --stack host[:PYTHON]."
+            )
+            kind = "locked stacks" if plan.host is None else "an existing interpreter"
+            raise UsageError(f"the bundle {self.folder} is for {kind}", hint=hint)
+        return plan.model_copy(update={"host": str(host) if host is not None else None})
 
     def claim_text(self) -> bytes:
         """Return the claim file as it was."""
@@ -139,6 +167,7 @@ class Bundle:
                     failed=code,
                     failed_detail=f"when the bundle was made: {detail}",
                     commit=planned.commit,
+                    locked=self.record.plan.host is None,
                     notes=(self._origin(),),
                 )
         return found
@@ -184,6 +213,8 @@ def _check_machine(record: BundleRecord) -> None:
 
 def _on_own_python(record: BundleRecord) -> Iterator[BundledPoint]:
     """Name the points whose environment is made of the Python that runs reprokit."""
+    if record.plan.host is not None:
+        return
     for point in record.points:
         asked = record.plan.point(point.point).python
         if point.python is not None and asked is None:

@@ -54,6 +54,16 @@ def _host(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Pa
     )
 
 
+stack_option = click.option(
+    "--stack",
+    "host",
+    metavar="host[:PYTHON]",
+    callback=_host,
+    help="Measure on an existing interpreter, without a lock: the python3 of the PATH, or "
+    "PYTHON. Swept packages that it has in another version are put before its own. The report "
+    "says so.",
+)
+
 plan_options = _apply(
     click.option(
         "--sweep",
@@ -83,15 +93,7 @@ plan_options = _apply(
         help="Short for --set model.weights=...; synthetic weights are random and labelled.",
     ),
     click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Measure on this device."),
-    click.option(
-        "--stack",
-        "host",
-        metavar="host[:PYTHON]",
-        callback=_host,
-        help="Measure on an existing interpreter, without a lock: the python3 of the PATH, or "
-        "PYTHON. Swept packages that it has in another version are put before its own. The report "
-        "says so.",
-    ),
+    stack_option,
     click.option(
         "--phase-probe",
         is_flag=True,
@@ -106,14 +108,23 @@ plan_options = _apply(
 )
 """What decides the plan."""
 
-find_links_option = click.option(
-    "--find-links",
-    multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="Folder of wheels beside the configured indexes, for environments and overlays. "
-    "Repeatable.",
+network_options = _apply(
+    click.option(
+        "--find-links",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="Folder of wheels beside the configured indexes, for environments and overlays. "
+        "Repeatable.",
+    ),
+    click.option(
+        "--offline",
+        is_flag=True,
+        help="Use no network: only what is on this machine, and the wheels of --find-links.",
+    ),
 )
+"""Where distributions come from."""
+
 environment_options = _apply(
     click.option(
         "--relock", is_flag=True, help="Resolve anew instead of using the claim's committed lock."
@@ -127,7 +138,7 @@ environment_options = _apply(
     click.option(
         "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Parallel builds."
     ),
-    find_links_option,
+    network_options,
 )
 """What decides how environments are made."""
 
@@ -167,6 +178,7 @@ class RunOptions(PlanOptions):
     torch_backend: str | None
     jobs: int
     find_links: tuple[Path, ...]
+    offline: bool
     runs: Path
     quiet: bool
 
@@ -198,10 +210,16 @@ def machine_of(given: RunOptions) -> Machine:
             "--relock is about locked stacks, and --stack host has no lock",
             hint="Leave out one or the other.",
         )
+    if given["offline"] and given["torch_backend"]:
+        raise UsageError(
+            "--torch-backend chooses an index, and --offline asks none",
+            hint="Leave out one or the other; --find-links names a folder of wheels.",
+        )
     return Machine.here(
         runs=given["runs"],
         relock=given["relock"],
         torch_backend=given["torch_backend"],
         jobs=given["jobs"],
         find_links=given["find_links"],
+        offline=given["offline"],
     )

@@ -58,7 +58,8 @@ def show_bundle(made: BundleRecord, folder: Path) -> int:
             click.echo(f"{point.point}: {': '.join(point.failed)}", err=True)
     for text in sorted({note for point in made.points for note in point.notes}):
         click.echo(f"note: {text}", err=True)
-    click.echo(f"for {made.platform}; there: reprokit run --bundle {folder}", err=True)
+    stack = " --stack host[:PYTHON]" if made.plan.host is not None else ""
+    click.echo(f"for {made.platform}; there: reprokit run --bundle {folder}{stack}", err=True)
     click.echo(str(folder))
     return 0
 

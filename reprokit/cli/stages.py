@@ -15,14 +15,15 @@ from reprokit.cli.options import (
     RunOptions,
     claim_argument,
     environment_options,
-    find_links_option,
     json_option,
     machine_of,
+    network_options,
     plan_options,
     quiet_option,
     request_of,
     run_argument,
     runs_option,
+    stack_option,
 )
 from reprokit.cli.output import show_bundle, show_prepared, show_sizes, show_verdict
 from reprokit.errors import UsageError
@@ -61,7 +62,8 @@ from reprokit.pipeline import (
 @click.option(
     "--python-version",
     metavar="VERSION",
-    help="Python of that machine where the claim names none (default: the one that runs this).",
+    help="Python of that machine where the claim names none, or of its interpreter with --stack "
+    "host (default: the one that runs this).",
 )
 @quiet_option
 def prepare(
@@ -76,6 +78,11 @@ def prepare(
     Everything after this needs no network.
     """
     request, machine = request_of(claim_path, given), machine_of(given)
+    if bundle is not None and given["offline"]:
+        raise UsageError(
+            "--offline does not go with --bundle: what a bundle holds is fetched",
+            hint="Leave one out. Without a network, use a bundle: `reprokit run --bundle FOLDER`.",
+        )
     if bundle is not None:
         return _bundle(request, Wanted(bundle, platform, python_version), machine, given["quiet"])
     if platform or python_version:
@@ -112,13 +119,16 @@ def _bundle(request: Request, wanted: Wanted, machine: Machine, quiet: bool) -> 
     help="Take everything from a bundle and nothing from a network: starts a run of it, or "
     "continues RUN.",
 )
-@find_links_option
+@stack_option
+@network_options
 @runs_option
 @quiet_option
 def run(
     run_path: Path | None,
     bundle: Path | None,
+    host: Path | None,
     find_links: tuple[Path, ...],
+    offline: bool,
     runs: Path,
     quiet: bool,
 ) -> int:
@@ -126,17 +136,22 @@ def run(
 
     With --bundle, make those of a bundle in a new run directory.
     """
-    machine = Machine.here(runs=runs, find_links=find_links)
+    machine = Machine.here(runs=runs, find_links=find_links, offline=offline)
     if run_path is None and bundle is None:
         raise UsageError(
             "nothing was named to run", hint="Give a run directory, or --bundle FOLDER."
+        )
+    if host is not None and bundle is None:
+        raise UsageError(
+            "--stack chooses the interpreter of a bundle; a run stays on its own",
+            hint="Leave it out, or name --bundle FOLDER.",
         )
     directory = open_run(run_path) if run_path is not None else None
     require_writable(machine.cache)
     with progress_display(quiet=quiet) as observer:
         if bundle is not None:
             opened = Bundle.open(bundle, observer)
-            directory = run_bundled(opened, machine, observer, directory)
+            directory = run_bundled(opened, machine, observer, directory, host)
         elif directory is not None:
             run_invocations(directory, machine, observer)
     assert directory is not None, "one of both was given"

@@ -18,18 +18,9 @@ def check_gpu(here: Surroundings) -> Check:
     """Look at the GPUs, and whether somebody else is computing on them."""
     inventory = here.gpus()
     if not inventory.gpus:
-        why = inventory.why or "the driver names none"
-        if here.which("rocm-smi") or here.which("amd-smi"):
-            return warn(
-                "GPU", f"no NVIDIA GPU ({why}); ROCm is installed",
-                "an AMD GPU is measured where the stack's torch sees it, without telemetry",
-                "Use --stack host with the interpreter that has the ROCm build of torch.",
-            )  # fmt: skip
-        return warn("GPU", why, _CPU_ONLY,
-                    "On a machine with a GPU: install its driver; in a container: --gpus all.",
-                    )  # fmt: skip
+        return _no_gpu(here, inventory.why or "the driver names none")
     found = "; ".join(_described(gpu) for gpu in inventory.gpus)
-    busy = _others(here)
+    busy, unseen = _others(here)
     if busy:
         return warn(
             "GPU", f"{found}; {busy}", "rows measured beside other work are contaminated",
@@ -41,7 +32,26 @@ def check_gpu(here: Surroundings) -> Check:
             "energy and other processes cannot be told for it",
             "Measure on a whole GPU where the claim names one.",
         )  # fmt: skip
+    if unseen:
+        return warn(
+            "GPU", f"{found}; whether others use it cannot be told ({unseen})",
+            "claims about a GPU can be measured; rows say that it was not watched",
+            "Make sure that nobody else computes on it. In a container: --pid=host shows it.",
+        )  # fmt: skip
     return ok("GPU", found, "claims about a GPU can be measured")
+
+
+def _no_gpu(here: Surroundings, why: str) -> Check:
+    if here.which("rocm-smi") or here.which("amd-smi"):
+        return warn(
+            "GPU", f"no NVIDIA GPU ({why}); ROCm is installed",
+            "an AMD GPU is measured where the stack's torch sees it, without telemetry",
+            "Use --stack host with the interpreter that has the ROCm build of torch.",
+        )  # fmt: skip
+    return warn(
+        "GPU", why, _CPU_ONLY,
+        "On a machine with a GPU: install its driver; in a container: --gpus all.",
+    )  # fmt: skip
 
 
 def check_sandbox(here: Surroundings) -> Check:
@@ -70,17 +80,18 @@ def _described(gpu: FoundGpu) -> str:
     return f"{gpu.name or 'a GPU'} ({joined((gpu.sm or '', memory, power, driver, cuda))})"
 
 
-def _others(here: Surroundings) -> str:
-    """Name the processes that compute on a GPU now; "" where none is seen."""
+def _others(here: Surroundings) -> tuple[str, str]:
+    """Name the processes that compute on a GPU now, and why there may be more; "" for none."""
     tool = here.which("nvidia-smi")
     if tool is None:
-        return ""
+        return "", "nvidia-smi is not on the PATH"
     result = here.run(tool, *_APPS, limit_s=20.0)
+    if not result.ok:
+        words = first_line(result.stderr or result.stdout) or f"exit {result.returncode}"
+        return "", f"nvidia-smi: {words}"
     rows = [row for row in csv.reader(result.stdout.splitlines()) if row and row[0].isdigit()]
-    if not result.ok or not rows:
-        return ""
     shown = joined(f"process {row[0]}{_memory(row)}" for row in rows[:5])
-    return f"in use by {shown}"
+    return (f"in use by {shown}" if shown else ""), (here.blind() or "")
 
 
 def _memory(row: list[str]) -> str:

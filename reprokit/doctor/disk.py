@@ -35,9 +35,10 @@ def check_runs(here: Surroundings) -> Check:
 
 
 def _check(name: str, folder: Path, *, fix: str) -> Check:
-    place = next((each for each in (folder, *folder.parents) if each.exists()), folder)
     cannot = "nothing can be written there, so no run can be made"
+    place = folder
     try:
+        place = next((each for each in (folder, *folder.parents) if each.exists()), folder)
         with tempfile.TemporaryFile(dir=place):
             pass
         free = shutil.disk_usage(place).free

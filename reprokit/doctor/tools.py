@@ -13,6 +13,7 @@ from reprokit.doctor.records import Check, fail, first_line, ok, warn
 from reprokit.doctor.surroundings import Surroundings
 from reprokit.envs.uv_command import Uv
 from reprokit.errors import ReprokitError
+from reprokit.process.tool import ToolResult
 
 _SOURCE = '#include <vector>\nextern "C" int size() { return std::vector<int>(3).size(); }\n'
 
@@ -75,22 +76,39 @@ def check_compiler(here: Surroundings) -> Check:
     """Compile a few lines of C++ as inductor would: with the same compiler and OpenMP."""
     named = here.environ.get("CXX")
     default = "clang++" if sys.platform == "darwin" else "g++"
-    command = shlex.split(named) if named else [default]
     means = "torch.compile cannot build kernels for a CPU, so compiled arms end as crashes"
     fix = f"Install a C++ compiler ({default}), or name one in CXX."
+    try:
+        command = shlex.split(named) if named else [default]
+    except ValueError as error:
+        return fail("C++ compiler", f"CXX={named!r} is no command: {error}", means, fix)
     if not command or here.which(command[0]) is None:
         what = f"CXX names {named!r}, which is not there" if named else f"no {default} on the PATH"
         return fail("C++ compiler", what, means, fix)
+    try:
+        result = _compile(here, command)
+    except OSError as error:
+        return fail(
+            "C++ compiler", f"nothing can be compiled in the temporary folder: {error.strerror}",
+            means, "Free some space there, or set TMPDIR to another folder.",
+        )  # fmt: skip
+    if not result.ok:
+        words = first_line(result.stderr) or f"exit {result.returncode}"
+        return fail("C++ compiler", f"{command[0]} does not compile: {words}", means, fix)
+    version = first_line(here.run(*command, "--version").stdout)
+    return ok("C++ compiler", version or command[0], "torch.compile can build kernels for a CPU")
+
+
+def _compile(here: Surroundings, command: list[str]) -> ToolResult:
+    """Compile the source in a folder of its own."""
+    openmp = [] if sys.platform == "darwin" else ["-fopenmp"]
     with tempfile.TemporaryDirectory(prefix="reprokit-doctor-") as folder:
         source, made = Path(folder) / "size.cpp", Path(folder) / "size.so"
         source.write_text(_SOURCE)
-        openmp = [] if sys.platform == "darwin" else ["-fopenmp"]
         result = here.run(
             *command, "-O1", "-shared", "-fPIC", *openmp, str(source), "-o", str(made),
             limit_s=60.0,
         )  # fmt: skip
-        if not result.ok or not made.is_file():
-            words = first_line(result.stderr) or f"exit {result.returncode}"
-            return fail("C++ compiler", f"{command[0]} does not compile: {words}", means, fix)
-    version = first_line(here.run(*command, "--version").stdout)
-    return ok("C++ compiler", version or command[0], "torch.compile can build kernels for a CPU")
+        if result.ok and not made.is_file():
+            return ToolResult(1, "", "it made no file", timed_out=False)
+        return result

@@ -25,7 +25,8 @@ from reprokit.stack import digest
 
 ASSET_DIR_VARIABLE = "REPROKIT_ASSET_DIR"
 ASSETS_VARIABLE = "REPROKIT_ASSETS"
-LIMIT_S = 3600.0
+LIMIT_S, FETCH_LIMIT_S = 3600.0, 24 * 3600.0
+"""In s. Tens of GB may take hours on a slow line; the client tells when the line is dead."""
 
 
 class AssetError(ReprokitError):
@@ -120,25 +121,35 @@ class AssetBuilder:
         return folder
 
     def _run(self, step: AssetStep, key: str, folder: Path, variables: Mapping[str, str]) -> None:
-        partial = _partial_path(folder)
-        remove_tree(partial)
-        partial.mkdir(parents=True)
-        log = _log_path(folder)
-        log.unlink(missing_ok=True)
-        result = run_tool(
-            step.command.argv,
-            env=variables,
-            cwd=Path(step.command.cwd),
-            timeout_s=LIMIT_S,
-            log=log,
-        )
-        remove_tree(folder.with_suffix(".compile"))
-        if not result.ok:
-            raise AssetError(f"{step.title} failed: {_last_words(result)}", hint=f"Log: {log}")
-        files = _files(partial)
-        if not files:
-            raise AssetError(f"{step.title} left no file", hint=f"Log: {log}")
-        _finish(folder, step.name, key, files)
+        partial, fetches = _partial_path(folder), needs_network(step)
+        if not fetches:
+            remove_tree(partial)
+        partial.mkdir(parents=True, exist_ok=True)
+        try:
+            _launch(step, folder, variables, FETCH_LIMIT_S if fetches else LIMIT_S)
+            files = _files(partial)
+            if not files:
+                raise AssetError(f"{step.title} left no file", hint=f"Log: {_log_path(folder)}")
+            _finish(folder, step.name, key, files)
+        finally:
+            if not fetches:
+                remove_tree(partial)  # of a failure: the disk may be full of what nobody can use
+
+
+def _launch(step: AssetStep, folder: Path, variables: Mapping[str, str], limit_s: float) -> None:
+    log = _log_path(folder)
+    log.unlink(missing_ok=True)
+    result = run_tool(
+        step.command.argv,
+        env=variables,
+        cwd=Path(step.command.cwd),
+        timeout_s=limit_s,
+        log=log,
+    )
+    remove_tree(folder.with_suffix(".compile"))
+    if not result.ok:
+        words = _last_words(result, limit_s)
+        raise AssetError(f"{step.title} failed: {words}", hint=f"Log: {log}")
 
 
 def needs_network(step: AssetStep) -> bool:
@@ -207,9 +218,9 @@ def _variables(
     return child_environment(os.environ, added=added).variables
 
 
-def _last_words(result: ToolResult) -> str:
+def _last_words(result: ToolResult, limit_s: float) -> str:
     if result.timed_out:
-        return f"stopped after {LIMIT_S:.0f} s"
+        return f"stopped after {limit_s:.0f} s"
     lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
     end = f"exit {result.returncode}" if result.returncode >= 0 else f"signal {-result.returncode}"
     return f"{lines[-1]} ({end})" if lines else end

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from reprokit.envs.redact import redact
+from reprokit.envs.redact import HUB_TOKENS, redact
 from reprokit.errors import CheckoutError
 from reprokit.process.tool import ToolResult, run_tool
 
@@ -112,7 +112,8 @@ class GitCommand:
         env = {
             name: value
             for name, value in self._environ.items()
-            if name not in _REPOSITORY_VARIABLES and not name.startswith(_DROPPED_PREFIXES)
+            if name not in {*_REPOSITORY_VARIABLES, *HUB_TOKENS}
+            and not name.startswith(_DROPPED_PREFIXES)
         }
         env.update(
             LC_ALL="C",
@@ -153,7 +154,8 @@ class GitCommand:
     def _configured(self, *args: str) -> str:
         # Asked outside of any repository: only the system's and the user's settings count.
         query = args if len(args) > 1 else ("--get", *args)
-        env = {k: v for k, v in self._environ.items() if k not in _REPOSITORY_VARIABLES}
+        withheld = {*_REPOSITORY_VARIABLES, *HUB_TOKENS}
+        env = {k: v for k, v in self._environ.items() if k not in withheld}
         result = run_tool(
             [self._binary, "config", *query],
             env={**env, "LC_ALL": "C", "GIT_DIR": os.devnull},

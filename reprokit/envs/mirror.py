@@ -12,7 +12,7 @@ from reprokit.atomic_files import write_atomic
 from reprokit.envs.checkout_url import mirror_name, same_repository
 from reprokit.envs.git_command import GitCommand
 from reprokit.envs.git_errors import commit_is_missing, explain, redirected_to
-from reprokit.envs.redact import redact
+from reprokit.envs.redact import HUB_TOKENS, redact
 from reprokit.errors import CheckoutError, CommitNotFoundError
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ class Mirror:
         if offline:
             raise CommitNotFoundError(
                 f"commit {commit} of {redact(self.url)} is not on this machine",
-                hint="Run `reprokit prepare` where there is a network.",
+                hint="Run `reprokit prepare` where there is a network; with `--bundle FOLDER` it "
+                "makes what can be carried here.",
             )
         self._create()
         kept = f"refs/reprokit/{commit}"
@@ -182,6 +183,7 @@ class Mirror:
             GIT_OBJECT_DIRECTORY=str(self.path / "objects"),
             GIT_ALTERNATE_OBJECT_DIRECTORIES="",
             GIT_NAMESPACE="",
+            **dict.fromkeys(HUB_TOKENS, ""),
         )
         try:
             yield repository

@@ -64,8 +64,7 @@ def prove_imported(python: Path, overlay: Path, swept: Iterable[str]) -> dict[st
     for name in sorted(wanted & set(held)):
         for module in _chief(name, modules[name]):
             _check_import(held[name], module, report.imported[module], overlay)
-    located = {module: seen for module, seen in report.found.items() if seen.error is None}
-    for module, seen in sorted({**located, **report.imported}.items()):
+    for module, seen in sorted(report.found.items()):
         _check_place(module, seen, overlay)
     return {
         module: os.path.relpath(str(seen.file), os.path.realpath(overlay))
@@ -106,6 +105,12 @@ def _check_import(each: Distribution, module: str, seen: _Seen, overlay: Path) -
 
 def _check_place(module: str, seen: _Seen, overlay: Path) -> None:
     place = os.path.realpath(overlay)
+    if seen.error is not None:
+        raise StepError(
+            NOT_IMPORTED,
+            f"the overlay holds {module}, and looking for it raises {seen.error}: which file an "
+            "import would load cannot be told",
+        )
     if seen.file is None or not seen.file.startswith(f"{place}{os.sep}"):
         raise StepError(
             NOT_IMPORTED,

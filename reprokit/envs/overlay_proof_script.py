@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import sys
+from types import ModuleType
 from typing import Any
 
 
@@ -33,6 +34,11 @@ def imported(name: str) -> dict[str, Any]:
     except (Exception, SystemExit) as error:  # whatever a package raises while it is imported
         words = " ".join(str(error).split())
         return {"file": None, "version": None, "error": f"{type(error).__name__}: {words}"}
+    return loaded(module)
+
+
+def loaded(module: ModuleType) -> dict[str, Any]:
+    """Say which file a module came from."""
     file = getattr(module, "__file__", None)
     version = getattr(module, "__version__", None)
     return {
@@ -44,6 +50,8 @@ def imported(name: str) -> dict[str, Any]:
 
 def found(name: str) -> dict[str, Any]:
     """Say which file an import would load; of its parents, namespaces apart, the code is run."""
+    if name in sys.modules:
+        return loaded(sys.modules[name])
     try:
         spec = importlib.util.find_spec(name)
     except (Exception, SystemExit) as error:

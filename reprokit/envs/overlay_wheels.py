@@ -147,13 +147,15 @@ def _unmet(site: Path, swept: tuple[str, ...], base: HostFindings) -> Iterator[s
 
 
 def _unresolved(swept: tuple[str, ...], error: EnvironmentBuildError) -> StepError:
+    hint = error.hint
+    if error.what.startswith(UNSATISFIED):
+        hint = (
+            "Name a version that has a wheel for this Python and platform, or a folder that holds "
+            "one: --find-links FOLDER."
+        )
     why = error.what.removeprefix(UNSATISFIED)
-    hint = "Name a version that has a wheel for this Python and platform, or a folder that holds "
-    more = "" if why != error.what else f" {error.hint}"
     return StepError(
-        UNRESOLVED,
-        f"no overlay of {', '.join(swept)} for this interpreter: {why}",
-        hint=f"{hint}one: --find-links FOLDER.{more}",
+        UNRESOLVED, f"no overlay of {', '.join(swept)} for this interpreter: {why}", hint=hint
     )
 
 

@@ -225,6 +225,7 @@ class _Stage:
             python=str(built.python),
             source=str(source.path if isinstance(source, Checkout) else source),
             commit=point.commit,
+            environment=built.key,
         )
         try:
             overlay = built.overlay if isinstance(built, HostEnvironment) else None

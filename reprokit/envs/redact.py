@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Variables with a token for models, which no tool that fetches something else is given."""
+
 _USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<userinfo>[^\s/?#'\"]*)@")
 
 

@@ -31,6 +31,7 @@ class Request:
         exclude_newer: date in RFC 3339; a bare date means its first moment, UTC.
         build_from_source: distributions that may be built; all others must come as wheels.
         no_deps: only what is named, and nothing that it requires.
+        without: distributions that are left out, whoever requires them.
         target: another platform that the environment is for; None for this machine.
     """
 
@@ -40,6 +41,7 @@ class Request:
     exclude_newer: str | None = None
     build_from_source: tuple[str, ...] = ()
     no_deps: bool = False
+    without: tuple[str, ...] = ()
     target: Target | None = None
 
 
@@ -159,6 +161,10 @@ def _arguments(
         arguments += ["--overrides", str(forced)]
     if request.no_deps:
         arguments.append("--no-deps")
+    if request.without:
+        left_out = folder / "excludes.txt"
+        left_out.write_text("\n".join(request.without) + "\n", encoding="utf-8")
+        arguments += ["--excludes", str(left_out)]
     if request.target is not None:
         arguments += request.target.options()
     if request.exclude_newer:
@@ -194,7 +200,7 @@ def resolution_failure(complaint: Complaint, request: Request) -> EnvironmentBui
     if complaint.trouble is Trouble.NETWORK:
         return EnvironmentBuildError(
             f"the package index could not be reached: {complaint.sentence}",
-            hint="Check the network and the index settings of pip or uv; without a network, "
-            "commit a lock or point PIP_FIND_LINKS at a folder of wheels.",
+            hint="Check the network and the index settings of pip or uv. Where there is none, name "
+            "a folder of wheels and ask no index: --find-links FOLDER --offline.",
         )
     return EnvironmentBuildError(f"uv could not resolve the stack: {complaint.sentence}")

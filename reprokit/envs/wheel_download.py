@@ -16,7 +16,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from reprokit.cache import CacheLayout
 from reprokit.envs.pylock import WheelFile
-from reprokit.envs.redact import redact
+from reprokit.envs.redact import HUB_TOKENS, redact
 from reprokit.envs.uv_command import Uv
 from reprokit.errors import EnvironmentBuildError
 from reprokit.process.tool import run_tool
@@ -96,7 +96,8 @@ class WheelDownloader:
 
     def _variables(self) -> Mapping[str, str]:
         """Give pip the user's environment, and uv's indexes for the credentials that they name."""
-        own = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PIP_TARGET"}}
+        withheld = {"PYTHONPATH", "PIP_TARGET", *HUB_TOKENS}
+        own = {k: v for k, v in os.environ.items() if k not in withheld}
         if find_spec("pip") is None:
             own["PYTHONPATH"] = str(self._cache.root / "pip")
         known = [own[name] for name in _INDEX_VARIABLES if own.get(name)]

@@ -67,8 +67,8 @@ def _no_counter(telemetry: Telemetry) -> str | None:
         return f"no_counter: {told or 'the driver does not tell it'}"
     if any(later < former for (_, former), (_, later) in pairwise(points)):
         return "counter_reset: the energy counter fell while measuring"
-    if telemetry.device.mig:
-        return "mig: the counter is that of the whole GPU"
+    if telemetry.device.mig is not False:
+        return "mig: the counter is that of the whole GPU, which is or may be divided"
     return None
 
 
@@ -85,9 +85,11 @@ def _together(telemetry: Telemetry, known: Sequence[Timed]) -> Energy:
     """Take all iterations of an invocation as one."""
     if not known:
         return Energy(reason=f"{_TOO_SHORT}: nothing was timed")
+    if any(each.tokens <= 0 for each in known):
+        return Energy(reason=f"{_TOO_SHORT}: alone, and not all iterations say what they produced")
     whole = Timed(
         min(each.begin_s for each in known), max(each.end_s for each in known),
-        sum(max(0, each.tokens) for each in known),
+        sum(each.tokens for each in known),
     )  # fmt: skip
     found = _measured(telemetry, whole, "iterations")
     if found.reason is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field, JsonValue, ValidationError
 
 from reprokit.errors import ReprokitError
+from reprokit.gpu.lock import unknown_gpu
 from reprokit.gpu.script import sampler_command, sampler_environment
 from reprokit.process.tool import run_tool
 from reprokit.records import Record
@@ -98,6 +99,25 @@ def choose(
     return Choice(uuids=tuple(gpu.uuid for gpu in same if gpu.uuid is not None))
 
 
+def could_be(
+    inventory: Inventory, device: Mapping[str, JsonValue], environ: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Name all that a benchmark may compute on where `choose` chose nothing, to be held.
+
+    A named instance of a divided GPU is held alone. Where no driver tells of a GPU, and the probe
+    does not deny one (another maker's, a container without the library), it is whatever there is.
+    """
+    instance = environ.get(VISIBLE, "").partition(",")[0].strip()
+    if instance.startswith("MIG-"):
+        return (instance,)
+    if not inventory.gpus:
+        return () if device.get("type") == "cpu" else (unknown_gpu(),)
+    visible = _visible(inventory.gpus, environ)
+    if isinstance(visible, str) and visible.startswith("no_gpu"):
+        return ()
+    return tuple(gpu.uuid or unknown_gpu() for gpu in inventory.gpus)
+
+
 def _visible(gpus: Sequence[FoundGpu], environ: Mapping[str, str]) -> tuple[FoundGpu, ...] | str:
     """Return what CUDA_VISIBLE_DEVICES shows, or why that cannot be told.
 
@@ -112,7 +132,7 @@ def _visible(gpus: Sequence[FoundGpu], environ: Mapping[str, str]) -> tuple[Foun
     for entry in (part.strip() for part in named.split(",")):
         if entry.startswith("MIG-"):
             return f"mig: {VISIBLE} names an instance"
-        if entry.isdigit() and not ordered:
+        if entry.isdecimal() and not ordered:
             return f"order_unknown: {VISIBLE} counts unlike GPUs; name them by UUID"
         gpu = _named(gpus, entry)
         if gpu is None or gpu in found:
@@ -122,7 +142,7 @@ def _visible(gpus: Sequence[FoundGpu], environ: Mapping[str, str]) -> tuple[Foun
 
 
 def _named(gpus: Sequence[FoundGpu], entry: str) -> FoundGpu | None:
-    if entry.isdigit():
+    if entry.isdecimal():
         return gpus[int(entry)] if int(entry) < len(gpus) else None
     if not entry.startswith("GPU-"):
         return None

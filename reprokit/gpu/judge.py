@@ -1,7 +1,8 @@
 """Whether something else disturbed a measurement on a GPU: pure, from what was written meanwhile.
 
 Three answers. `contaminated` needs only one thing that was seen, whatever else could not be;
-`clean` needs that everything could be seen and nothing was; all between is `unknown`.
+`clean` needs that everything could be seen, the benchmark itself at work too, and that nothing
+disturbed it; all between is `unknown`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ DISTURBING = 0x8 | 0x20 | 0x40 | 0x80
 
 BUSY_BEFORE_PERCENT = 10
 _LONGEST_GAP_S = 5.0
+_LONGEST_SHORT_GAP_S = 2.0
+"""The same where the timed iterations took less than that: they might lie inside of the gap."""
 _AROUND_S = 1.0
 """Time before and after an invocation in which what is seen counts as during it."""
 
@@ -47,10 +50,11 @@ def judge(telemetry: Telemetry, within: Interval | None = None) -> Judgement:
         within: when the invocation's timed iterations lay, on the monotonic clock; without it all
             of the process counts.
     """
-    seen = _disturbance(telemetry, windows_within(telemetry, within))
+    windows = windows_within(telemetry, within)
+    seen = _disturbance(telemetry, windows)
     if seen is not None:
         return Judgement(GpuState.CONTAMINATED, seen)
-    unseen = _unseen(telemetry, windows_within(telemetry, within))
+    unseen = _unseen(telemetry, windows, within)
     return Judgement(GpuState.UNKNOWN, unseen) if unseen else Judgement(GpuState.CLEAN)
 
 
@@ -112,20 +116,38 @@ def _busy_before(telemetry: Telemetry) -> str | None:
     return f"foreign_load: the GPU was {before.busy_percent} % busy before the benchmark began"
 
 
-def _unseen(telemetry: Telemetry, windows: Sequence[WindowLine]) -> str | None:
+def _unseen(
+    telemetry: Telemetry, windows: Sequence[WindowLine], within: Interval | None
+) -> str | None:
     """Say what could not be seen; None where everything was."""
     if telemetry.problem is not None:
         return telemetry.problem
     device, end = telemetry.device, telemetry.end
-    if device is None or end is None or telemetry.before is None or telemetry.after is None:
+    before, after = telemetry.before, telemetry.after
+    if device is None or end is None or before is None or after is None:
         return "telemetry_damaged: a part of it is missing"
     if end.lost is not None:
         return f"telemetry_ended_early: {end.lost}"
     if device.mig is not False:
         return "mig: the GPU is divided" if device.mig else _told("mig", device.unknown)
-    if end.longest_gap_s > _LONGEST_GAP_S:
-        return f"telemetry_gap: nobody looked at the GPU for {end.longest_gap_s:.0f} s"
-    return _unseen_events(telemetry, windows) or _unseen_processes(telemetry, windows)
+    watched = (before.at_s, after.at_s)
+    if not windows or (within is not None and not _lies_in(within, watched)):
+        return "telemetry_elsewhere: nobody looked at the GPU while the iterations were timed"
+    return (
+        _gap(end.longest_gap_s, within or watched)
+        or _unseen_events(telemetry, windows)
+        or _unseen_processes(telemetry, windows)
+    )
+
+
+def _lies_in(within: Interval, watched: Interval) -> bool:
+    return watched[0] - _AROUND_S <= within[0] <= within[1] <= watched[1] + _AROUND_S
+
+
+def _gap(longest_s: float, within: Interval) -> str | None:
+    if longest_s <= min(_LONGEST_GAP_S, max(_LONGEST_SHORT_GAP_S, within[1] - within[0])):
+        return None
+    return f"telemetry_gap: nobody looked at the GPU for {longest_s:.0f} s"
 
 
 def _unseen_events(telemetry: Telemetry, windows: Sequence[WindowLine]) -> str | None:
@@ -143,9 +165,14 @@ def _unseen_processes(telemetry: Telemetry, windows: Sequence[WindowLine]) -> st
         if processes.why is not None:
             return f"processes_unseen: {processes.why}"
     blind = telemetry.device.blind if telemetry.device else None
-    if blind is None:
+    if blind is not None:
+        return f"processes_unseen: {blind}{_in_use(telemetry.before)}"
+    if any(each.processes is not None and each.processes.own for each in windows):
         return None
-    return f"processes_unseen: {blind}{_in_use(telemetry.before)}"
+    return (
+        "benchmark_unseen: no process of the benchmark was seen on this GPU, so it computed on "
+        "another one or the driver does not tell processes"
+    )
 
 
 def _in_use(before: SampleLine | None) -> str:

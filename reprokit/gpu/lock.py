@@ -6,6 +6,7 @@ The lock goes with the process that holds it, however that ends; the note beside
 from __future__ import annotations
 
 import os
+import platform
 import re
 import tempfile
 import time
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 from reprokit.atomic_files import write_record
 from reprokit.errors import RunError
 from reprokit.evidence import read_evidence
+from reprokit.process.supervisor import boot_id
 from reprokit.records import Record
 
 FOLDER_VARIABLE = "REPROKIT_GPU_LOCKS"
@@ -44,7 +46,7 @@ class Holder(Record):
 
 
 def lock_folder() -> Path:
-    """Return where all reprokit processes of this user look; no other setting moves it.
+    """Return where all reprokit processes of this user look; no setting of the cache moves it.
 
     Two runs with caches of their own share the GPU all the same. Where the user has no folder for
     caches, the one for temporary files serves.
@@ -58,6 +60,11 @@ def lock_folder() -> Path:
     if os.access(usual, os.W_OK):
         return usual
     return Path(tempfile.gettempdir()) / f"reprokit-{os.getuid()}" / "gpus"
+
+
+def unknown_gpu() -> str:
+    """Name whatever GPU this machine has, where no driver tells; homes are shared by machines."""
+    return f"unknown-{boot_id() or platform.node()}"
 
 
 class GpuLock:
@@ -80,9 +87,10 @@ class GpuLock:
             self._lock.acquire(timeout=0)
         except Timeout:
             return False
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # the second: no locks on this file system
+            why = getattr(error, "strerror", None) or error
             raise RunError(
-                f"the lock of a GPU cannot be made: {self._path}: {error.strerror or error}",
+                f"the lock of a GPU cannot be made: {self._path}: {why}",
                 hint=f"Name a folder that can be written in {FOLDER_VARIABLE}.",
             ) from error
         since = datetime.now(UTC).isoformat(timespec="seconds")

@@ -25,7 +25,7 @@ _ERRORS = {
     6: "not found", 7: "insufficient size", 8: "insufficient external power",
     9: "the driver is not loaded", 10: "timeout", 13: "unknown to this driver",
     15: "the GPU is lost", 16: "the GPU must be reset", 17: "blocked by the operating system",
-    18: "driver and library have different versions", 20: "out of memory", 22: "no data",
+    18: "driver and library have different versions", 20: "out of memory", 21: "no data",
     28: "no such GPU", 999: "unknown error",
 }  # fmt: skip
 

@@ -5,7 +5,9 @@ Standard library only; runs inside the sampler.
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"
@@ -27,15 +29,30 @@ def blindness(proc: Path = _PROC) -> str | None:
     return "a container: processes outside of it cannot be seen"
 
 
+def is_alive(pid: int) -> bool:
+    """Tell whether there is such a process, also where /proc hides those of other users."""
+    if pid <= 0:
+        return False  # to `kill` these are groups
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 class Owners:
     """Tells processes of one tree from foreign ones; remembers them, for they may end any time."""
 
-    def __init__(self, root: int, proc: Path = _PROC) -> None:
-        self._root, self._proc = root, proc
+    def __init__(
+        self, root: int, proc: Path = _PROC, alive: Callable[[int], bool] = is_alive
+    ) -> None:
+        self._root, self._proc, self._alive = root, proc, alive
         self._known: dict[int, bool] = {}
 
     def is_own(self, pid: int) -> bool | None:
-        """Tell whether a process descends from the root; None when it is gone or not to be seen."""
+        """Tell whether a process descends from the root; None when it is gone."""
         if pid in self._known and self._exists(pid):
             return self._known[pid]
         self._known.pop(pid, None)
@@ -59,7 +76,8 @@ class Owners:
             seen.add(pid)
             parent = self._parent(pid)
             if parent is None:
-                return None
+                # Mounted with hidepid, /proc shows a user's own processes only; the root's are.
+                return False if self._alive(pid) else None
             if parent <= 1:
                 return False
             pid = parent

@@ -15,6 +15,7 @@ from reprokit.gpu.telemetry import FILE
 from reprokit.process.companion import Companion
 
 _REPLACED = "telemetry_replaced: the file is not what the watching process wrote"
+_NOT_BEGUN = "sampler_failed: the process that was to watch the GPU did not begin or said nothing"
 
 READY_S = 20.0
 """Time that a driver may take to answer; one without persistence wakes the GPU up first."""
@@ -25,7 +26,7 @@ def recording(folder: Path, uuid: str | None, *, why: str | None = None) -> Iter
     """Have telemetry.jsonl written in a folder while the body runs.
 
     Nothing that becomes of the watching process changes what the body does: the file then says
-    less, and says so.
+    less, and says so. The body can write there too, so a file that nobody wrote for it is replaced.
 
     Args:
         folder: of an invocation, or of a process that measures several.
@@ -33,8 +34,10 @@ def recording(folder: Path, uuid: str | None, *, why: str | None = None) -> Iter
         why: why there is none.
     """
     if uuid is None:
-        _write_unavailable(folder, why or "no_gpu: none is known")
-        yield
+        try:
+            yield
+        finally:
+            _write_unavailable(folder, why or "no_gpu: none is known")
         return
     companion = Companion.start(
         sampler_command(), env=sampler_environment(), task=_task(folder, uuid), ready_s=READY_S
@@ -42,7 +45,9 @@ def recording(folder: Path, uuid: str | None, *, why: str | None = None) -> Iter
     try:
         yield
     finally:
-        if companion is not None and companion.end() == REPLACED:
+        if companion is None:
+            _write_unavailable(folder, _NOT_BEGUN)
+        elif companion.end() == REPLACED:
             _write_unavailable(folder, _REPLACED)
 
 

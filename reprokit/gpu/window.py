@@ -29,10 +29,12 @@ class Window:
         _note(self._log, at, log_bytes)
 
     def add_processes(self, found: dict[str, Any]) -> None:
-        """Take in who computes; a foreign process seen once in the window stays seen."""
+        """Take in who computes; what was seen or refused once in the window stays so."""
         before = self._processes
         foreign = found["foreign"] or (before["foreign"] if before else [])
-        self._processes = {**found, "foreign": foreign}
+        own = max(found["own"] or 0, (before["own"] or 0) if before else 0)
+        why = found["why"] or (before["why"] if before else None)
+        self._processes = {"own": None if why else own, "foreign": foreign, "why": why}
 
     def line(self, end_s: float) -> dict[str, Any] | None:
         """Return the line of the file; None where nothing was seen."""

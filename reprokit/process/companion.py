@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -56,10 +55,8 @@ class Companion:
     def end(self) -> int | None:
         """Tell it to end and wait for it; return its exit code, None where it had to be killed."""
         self._close(self._process.stdin)
-        # One that somebody stopped cannot end.
-        deadline = time.monotonic() + _END_S
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        with suppress(subprocess.TimeoutExpired):  # one that somebody stopped cannot end
+            self._process.wait(timeout=_END_S)
         code = self._process.poll()
         self.kill()
         return code

@@ -32,7 +32,8 @@ class Workers:
         words = self._words[name] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         # A session of its own: Ctrl-C reaches this process alone, which then stops the workers.
         process = self._processes[name] = subprocess.Popen(
-            [sys.executable, "-m", module],
+            # -P: what lies in the folder that reprokit was started in is none of its modules.
+            [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, start_new_session=True,
         )  # fmt: skip
         assert process.stdin is not None

@@ -6,7 +6,17 @@ import re
 from dataclasses import dataclass
 
 # Words in a device's name that make it another product than the name without them.
-_VARIANTS = frozenset({"ti", "super", "laptop", "mobile", "max", "q", "d", "mig", "ada", "pro"})
+_VARIANTS = frozenset({
+    "ti", "super", "laptop", "mobile", "max", "q", "d", "mig", "ada", "pro", "grid",
+})  # fmt: skip
+_SLICE = re.compile(r"\d+[abcq]")
+"""End of the name of a virtual GPU ("A40-24Q"): a part of one, with that many GB."""
+_IMPLIED = (
+    ({"h100", "hbm3"}, "", {"sxm5"}),
+    ({"h200"}, "nvl", {"sxm5"}),
+    ({"h200"}, "", {"141gb"}),
+)
+"""Words of a driver's name, one that it must not have, and what it leaves out and people write."""
 _POWER_SLACK = 1.01
 
 
@@ -34,11 +44,9 @@ PUBLISHED = (
     Published("A40", 696, 300),
     Published("B200", 8000, 1000),
     Published("H100 80GB HBM3", 3350, 700),
-    Published("H100 SXM5 80GB", 3350, 700),
     Published("H100 PCIe 80GB", 2000, 350),
     Published("H100 NVL 94GB", 3900, 400),
     Published("H200", 4800, 700),
-    Published("H200 SXM5 141GB", 4800, 700),
     Published("H200 NVL", 4800, 600),
     Published("L4", 300, 72),
     Published("L40", 864, 300),
@@ -62,9 +70,16 @@ PUBLISHED = (
 
 
 def names_gpu(claimed: str, measured: str) -> bool:
-    """Compare names by their words: "A100-SXM4-80GB" names "NVIDIA A100-SXM4-80GB"."""
+    """Compare names by their words: "A100-SXM4-80GB" names "NVIDIA A100-SXM4-80GB".
+
+    A name that leaves something open ("A100") names every product that it may mean, but none that
+    is a variant of it, nor a part of a GPU.
+    """
     want, have = _words(claimed), _words(measured)
-    return bool(want) and want <= have and not (have - want) & _VARIANTS
+    more = have - want
+    if more & _VARIANTS or any(map(_SLICE.fullmatch, more)):
+        return False
+    return bool(want) and want <= have | _implied(have)
 
 
 def published_gbps(name: str | None, power_limit_w: float | None) -> float | str:
@@ -85,6 +100,17 @@ def published_gbps(name: str | None, power_limit_w: float | None) -> float | str
     if not rates:
         return f"no published bandwidth of {name} is known here"
     return f"{name} may be any of {', '.join(each.name for each in found)}"
+
+
+def _implied(words: set[str]) -> set[str]:
+    """Return the words that a product's name could have too."""
+    found = {
+        each
+        for named, other, also in _IMPLIED
+        if named <= words and other not in words
+        for each in also
+    }
+    return found | {"sxm" for each in words | found if each.startswith("sxm")}
 
 
 def _words(name: str) -> set[str]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from reprokit.records import Arm, PhaseProbe, Scalar
+from reprokit.records import Arm, PhaseProbe, RowStatus, Scalar
 from reprokit.report.evidence_section import place
 from reprokit.report.markup import code, table, text
 from reprokit.report.points_section import survival_words
+from reprokit.verdict.outcome import Outcome
 from reprokit.verdict.records import FailureGroup, PointVerdict, Verdict
 from reprokit.verdict.survival import main_failure
-from reprokit.verdict.wording import OUTCOME_WORDS, number, position
+from reprokit.verdict.wording import OUTCOME_WORDS, number, outcome_words, position
 
 _MOST = 40
+_NO_FAILURE = frozenset({RowStatus.ENVIRONMENT_FAILED, RowStatus.NOT_RUN, RowStatus.CONTAMINATED})
+"""Statuses that say nothing about the subject: it never began, or was disturbed."""
 _PHASES = (
     "From one further launch of each arm (`--phase-probe`), in which the device is waited for "
     "between prefill and decode. It is no part of the claim's rows: nothing above counts it. "
@@ -26,13 +29,17 @@ def failure_shapes_section(verdict: Verdict) -> list[str]:
 
     Nothing where fewer than two points are compared or none of them failed.
     """
-    failed = [point for point in verdict.points if main_failure(point.failures, Arm.SUBJECT)]
-    if not failed or len(verdict.points) < 2:
+    if len(verdict.points) < 2 or not any(map(_failure, verdict.points)):
         return []
     arm = text(verdict.arms.get(Arm.SUBJECT, Arm.SUBJECT))
     header = ["point", "outcome", f"{arm} survived", "kind", "class", "where", "fingerprint"]
     rows = [
-        [place(point), OUTCOME_WORDS[point.outcome], _survived(point), *_shape(point)]
+        [
+            place(point),
+            outcome_words(point.outcome, verdict.altered),
+            _survived(point),
+            *_shape(point),
+        ]
         for point in verdict.points
     ]
     lines = ["## Failures over the points", "", *table(header, rows)]
@@ -71,7 +78,7 @@ def _survived(point: PointVerdict) -> str:
 
 def _shape(point: PointVerdict) -> list[str]:
     """Write what identifies the main failure; further ones are counted."""
-    failure = main_failure(point.failures, Arm.SUBJECT)
+    failure = _failure(point) or main_failure(point.failures, Arm.SUBJECT)
     if failure is None:
         return ["none", "", "", ""]
     others = {_told(each) for each in point.failures if each.arm is Arm.SUBJECT} - {_told(failure)}
@@ -82,6 +89,12 @@ def _shape(point: PointVerdict) -> list[str]:
         code(failure.frame or ""),
         code(failure.fingerprint or "") + more,
     ]
+
+
+def _failure(point: PointVerdict) -> FailureGroup | None:
+    """Return the main failure of a subject that began and was not disturbed."""
+    own = [each for each in point.failures if each.status not in _NO_FAILURE]
+    return main_failure(own, Arm.SUBJECT)
 
 
 def _told(failure: FailureGroup) -> str:
@@ -102,37 +115,50 @@ def _along(verdict: Verdict, axis: str) -> Iterator[str]:
             held = {name: value for name, value in point.axes.items() if name != axis}
             settings.setdefault(position(held), []).append(point)
     for held_words, points in settings.items():
-        failed = [point for point in points if main_failure(point.failures, Arm.SUBJECT)]
-        if len(failed) >= 2:
+        if sum(_failure(point) is not None for point in points) >= 2:
             at = f" (at {text(held_words)})" if held_words else ""
-            yield f"- Along {code(axis)}{at}: {_comparison(axis, points, failed)}"
+            yield f"- Along {code(axis)}{at}: {_comparison(axis, points, verdict.altered)}"
 
 
-def _comparison(axis: str, points: Sequence[PointVerdict], failed: Sequence[PointVerdict]) -> str:
+def _comparison(axis: str, points: Sequence[PointVerdict], altered: Sequence[str]) -> str:
     shapes: dict[str, list[Scalar]] = {}
-    for point in failed:
-        failure = main_failure(point.failures, Arm.SUBJECT)
-        assert failure is not None, "it failed"
-        shapes.setdefault(_told(failure), []).append(point.axes[axis])
+    for point in points:
+        if failure := _failure(point):
+            shapes.setdefault(_told(failure), []).append(point.axes[axis])
     groups = "; ".join(
         f"{code(shape, 60)} at {', '.join(code(str(value)) for value in values)}"
         for shape, values in shapes.items()
     )
-    shape = (
-        f"**the shape of the failure changes** ({len(shapes)}: {groups})"
-        if len(shapes) > 1
-        else f"the shape of the failure stays the same ({groups})"
+    if len(shapes) > 1:
+        changed = f"**the shape of the failure changes** ({len(shapes)}: {groups})"
+    else:
+        changed = f"the shape of the failure stays the same ({groups})"
+    told = [_outcome(point, altered) for point in points if point.outcome.decided]
+    return f"{changed}, {_outcomes(axis, points, told, shapes_change=len(shapes) > 1)}"
+
+
+def _outcomes(
+    axis: str, points: Sequence[PointVerdict], told: Sequence[str], *, shapes_change: bool
+) -> str:
+    """Say whether the outcome changes with the axis, where it is decided at all (`told`)."""
+    undecided = ", ".join(
+        code(str(point.axes[axis])) for point in points if not point.outcome.decided
     )
-    outcomes = dict.fromkeys(point.outcome for point in points)
-    told = ", ".join(OUTCOME_WORDS[outcome] for outcome in outcomes)
-    if len(outcomes) > 1:
-        return (
-            f"{shape}, and so does the outcome ({told})"
-            if len(shapes) > 1
-            else (f"{shape}, and the outcome changes ({told})")
-        )
-    join = "but **the outcome does not**" if len(shapes) > 1 else "and so does the outcome"
-    return f"{shape}, {join} ({told})"
+    if len(told) < 2:
+        return f"and the outcomes cannot be compared: undecided at {undecided}"
+    if len(set(told)) > 1:
+        words = "and so does the outcome" if shapes_change else "and the outcome changes"
+    else:
+        words = "but **the outcome does not**" if shapes_change else "and so does the outcome"
+    where = f", as far as it is decided; undecided at {undecided}" if undecided else ""
+    return f"{words} ({', '.join(dict.fromkeys(told))}){where}"
+
+
+def _outcome(point: PointVerdict, altered: Sequence[str]) -> str:
+    """Tell a point where nothing survived from one whose figures were not good enough."""
+    words = outcome_words(point.outcome, altered)
+    nothing = point.on_figures is Outcome.NO_SURVIVORS and point.outcome is not point.on_figures
+    return f"{words}: {OUTCOME_WORDS[point.on_figures]}" if nothing else words
 
 
 def _timed(probe: PhaseProbe) -> list[str]:

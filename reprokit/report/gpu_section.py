@@ -94,6 +94,8 @@ def _reasons(records: Iterable[GpuRecord]) -> list[str]:
         f"- {state}, {count(n, 'row')}: {text(reason)}"
         for (state, reason), n in found.most_common(_MOST_REASONS)
     ]
+    if (left := len(found) - _MOST_REASONS) > 0:
+        lines.append(f"- and {count(left, 'other reason')}, in `rows.jsonl`")
     return ["", *lines] if lines else []
 
 

@@ -23,6 +23,7 @@ from reprokit.report.limits_section import labels_section, limits_section, repro
 from reprokit.report.markup import text
 from reprokit.report.points_section import axes_section, points_section
 from reprokit.report.proof_section import proof_section
+from reprokit.report.wording import SYNTHETIC
 from reprokit.stack import ReadyPoint
 from reprokit.verdict.records import Verdict
 from reprokit.verdict.score import rows_digest
@@ -100,7 +101,7 @@ def _warnings(verdict: Verdict) -> list[str]:
         lines += ["", f"> The claim was altered for this run: {changes}."]
     if verdict.claim_sha256 != verdict.planned_claim:
         lines += ["", "> The claim was edited after the run was planned."]
-    if "synthetic_weights" in verdict.labels:
+    if SYNTHETIC in verdict.labels:
         lines += ["", "> Measured with random weights; see Labels."]
     if "relocked" in verdict.labels:
         lines += ["", "> Measured on another stack than the claim's lock; see Environments."]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from reprokit.records import Arm
 from reprokit.report.gates_section import gates_line
 from reprokit.report.points_section import headline_estimate, headline_name
-from reprokit.report.wording import estimate_words
+from reprokit.report.wording import SYNTHETIC, estimate_words, label_words
 from reprokit.verdict.outcome import Outcome
 from reprokit.verdict.records import PointVerdict, Verdict
 from reprokit.verdict.wording import headline_words, one_line, outcome_words
@@ -47,6 +47,8 @@ def render_terminal(verdict: Verdict) -> RenderableType:
         )
     headline = Text(f"{one_line(headline_words(verdict)).upper()}. ", style=style(verdict.outcome))
     headline.append(one_line(verdict.sentence, 2000), style="default")
+    if SYNTHETIC in verdict.labels:
+        headline.append(f"\n{label_words(SYNTHETIC)}", style="default")
     gates = [Text(gates_line(verdict.gates))] if verdict.gates else []
     return Group(table, headline, *gates)
 

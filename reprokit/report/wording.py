@@ -6,9 +6,12 @@ from reprokit.records import Estimate, RowStatus
 from reprokit.verdict.outcome import REASON_WORDS, Outcome, Reason
 from reprokit.verdict.wording import decimals, interval
 
+SYNTHETIC = "synthetic_weights"
+"""The label that no verdict may be shown without."""
+
 _LABELS = {
     "underpowered": "Fewer than 5 invocations an arm: legal, with wide intervals and little power.",
-    "synthetic_weights": "The weights are random. Every step of a dense model reads every weight "
+    SYNTHETIC: "The weights are random. Every step of a dense model reads every weight "
     "once and multiplies by it, whatever its value, so its throughput does not depend on them. It "
     "does where values decide what is computed: early stopping (how many tokens), routing of "
     "mixtures of experts, sparsity; and a GPU at its power limit clocks by the bits that flip. The "

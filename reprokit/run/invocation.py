@@ -162,6 +162,14 @@ def is_finished(run: RunDirectory, planned: PlannedInvocation, expected: str) ->
     return spec is not None and (spec.over or run.exit(planned.id) is not None)
 
 
+def needs_process(folder: Path) -> bool:
+    """Tell whether an invocation is still to be started, by what its directory says of itself."""
+    if (folder / EXIT).exists() and (folder / SPEC).exists():
+        return False
+    spec = _spec_in(folder)
+    return spec is None or not spec.over
+
+
 def keep_record(folder: Path, spec: InvocationSpec, found: Exit) -> None:
     """Make spec.json and exit.json say what the runner knows, whatever the benchmark did to them.
 

@@ -19,10 +19,11 @@ from reprokit.errors import DamagedRunError, ReprokitError, RunError
 from reprokit.evidence import read_evidence
 from reprokit.plan import PlannedInvocation
 from reprokit.process.launch import Exit
+from reprokit.process.lease import end_stale
 from reprokit.progress import Event, Observer
 from reprokit.records import PhaseProbe, Phases
 from reprokit.run.directory import RunDirectory
-from reprokit.run.invocation import point_context
+from reprokit.run.invocation import point_context, set_aside
 from reprokit.stack import ReadyPoint
 
 PROBES, RECORD = "probes", "probe.json"
@@ -36,6 +37,11 @@ class LaunchesBeside(Protocol):
     def launch_beside(self, ready: ReadyPoint, command: Command, folder: Path) -> Exit:
         """Run it to its end; its files go to `folder`."""
         ...
+
+
+def probe_record(run: RunDirectory, planned: PlannedInvocation) -> Path:
+    """Return the file that says that the probe of an invocation's arm and cell is over."""
+    return run.path / PROBES / f"{planned.point}__{planned.cell}__{planned.arm}" / RECORD
 
 
 def probe_phases(
@@ -52,15 +58,16 @@ def probe_phases(
         RunError: the run directory cannot be written.
     """
     for first in _one_of_each(run, points):
-        name = f"{first.point}__{first.cell}__{first.arm}"
-        folder = run.path / PROBES / name
-        if (folder / RECORD).exists():
+        record = probe_record(run, first)
+        if record.exists():
             continue
-        observer(Event("run", name, "probing its phases"))
+        folder = record.parent
+        observer(Event("run", folder.name, "probing its phases"))
         try:
+            end_stale(folder)  # a killed run may have left it at work
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            write_record(folder / RECORD, _probe(work, run, ready, adapter, first, folder))
+            _write(record, _probe(work, run, ready, adapter, first, folder))
         except OSError as error:
             raise RunError(f"{folder} cannot be written: {error}") from error
 
@@ -71,12 +78,17 @@ def read_probes(run: RunDirectory) -> tuple[PhaseProbe, ...]:
     Raises:
         DamagedRunError: one of them is damaged.
     """
-    names = (
-        f"{first.point}__{first.cell}__{first.arm}"
-        for first in _one_of_each(run, [point.id for point in run.plan.points])
-    )
-    found = (_read(run.path / PROBES / name / RECORD) for name in names)
+    every = _one_of_each(run, [point.id for point in run.plan.points])
+    found = (_read(probe_record(run, first)) for first in every)
     return tuple(probe for probe in found if probe is not None)
+
+
+def _write(path: Path, probe: PhaseProbe) -> None:
+    """Write a record, also where the benchmark removed its own directory."""
+    if path.parent.is_symlink() or not path.parent.is_dir():
+        set_aside(path.parent)
+        path.parent.mkdir()
+    write_record(path, probe)
 
 
 def _one_of_each(run: RunDirectory, points: Collection[str]) -> Iterator[PlannedInvocation]:

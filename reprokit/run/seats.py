@@ -20,21 +20,21 @@ from reprokit.atomic_files import write_record
 from reprokit.errors import DamagedRunError
 from reprokit.evidence import read_evidence
 from reprokit.gpu.ceiling import CopyRate, measure_copy
-from reprokit.gpu.inventory import VISIBLE, choose, survey
+from reprokit.gpu.inventory import VISIBLE, choose, could_be, survey
 from reprokit.gpu.lock import GpuLock, take
 from reprokit.gpu.recording import recording
-from reprokit.plan import Plan, PlannedInvocation
-from reprokit.process.launch import EXIT
+from reprokit.plan import Plan
 from reprokit.records import Record
+from reprokit.run.cores import cores
 from reprokit.run.directory import RunDirectory
+from reprokit.run.invocation import needs_process
+from reprokit.run.phase_probe import probe_record
 from reprokit.stack import ReadyPoint
 
 CORES_PER_SEAT = 4
 """Side by side, benchmarks share the host: eager code is often bound by it."""
 
 _GPUS, _SEATS = "gpus", "seats.json"
-_PROBE = "probes/{}__{}__{}/probe.json"
-"""What `phase_probe.py` leaves for each arm of a cell: it needs a GPU too."""
 _LARGEST = 1 << 20
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]+")
 
@@ -63,11 +63,21 @@ class Seat:
         """Name the variables that pin a process to the GPU."""
         return {} if self.uuid is None else {VISIBLE: self.uuid}
 
-    def recording(self, folder: Path) -> AbstractContextManager[None]:
-        """Have the GPU watched while a benchmark runs; its telemetry goes to `folder`."""
+    def is_seen_by(self, env: Mapping[str, str]) -> bool:
+        """Tell whether a process with these variables computes here: an adapter's own win."""
+        return self.uuid is not None and env.get(VISIBLE) == self.uuid
+
+    def recording(self, folder: Path, env: Mapping[str, str]) -> AbstractContextManager[None]:
+        """Have the GPU watched while a benchmark with these variables runs.
+
+        Its telemetry goes to `folder`.
+        """
         if self.uuid is None and self.why is None:
             return nullcontext()
-        return recording(folder, self.uuid, why=self.why)
+        if self.uuid is None or self.is_seen_by(env):
+            return recording(folder, self.uuid, why=self.why)
+        why = f"pinned_elsewhere: its adapter set {VISIBLE}={env.get(VISIBLE)}"
+        return recording(folder, None, why=why)
 
 
 def copy_file(run: RunDirectory, uuid: str) -> Path:
@@ -88,7 +98,7 @@ def measure_ceiling(
     run: RunDirectory, seat: Seat, python: str | None, env: Mapping[str, str]
 ) -> None:
     """Measure the memory of the seat's GPU as a benchmark is about to see it, once in a run."""
-    if seat.uuid is None or python is None:
+    if seat.uuid is None or python is None or not seat.is_seen_by(env):
         return
     path = copy_file(run, seat.uuid)
     if path.exists():
@@ -102,20 +112,16 @@ def unfinished_points(
 ) -> tuple[str, ...]:
     """Name the points of which something is still to be made, in the order of the plan.
 
-    Reads no record: whoever makes the invocations says what is wrong with one.
+    Checks no record: whoever makes the invocations says what is wrong with one.
     """
     left = {
         each.point
         for each in plan.invocations
-        if not (run.invocation(each.id) / EXIT).exists()
-        or (plan.phase_probe and not _probe_record(run, each).exists())
+        if needs_process(run.invocation(each.id))
+        or (plan.phase_probe and not probe_record(run, each).exists())
     }
     usable = {name for name, point in ready.items() if point.failed is None}
     return tuple(point.id for point in plan.points if point.id in left & usable)
-
-
-def _probe_record(run: RunDirectory, each: PlannedInvocation) -> Path:
-    return run.path / _PROBE.format(each.point, each.cell, each.arm)
 
 
 @contextmanager
@@ -135,8 +141,9 @@ def held_seats(
     inventory = survey()
     choice = choose(inventory, device, os.environ)
     if not choice.uuids:
-        with _held_unknown(run, tell) if inventory.gpus else nullcontext():
-            yield {Seat(why=choice.why or "no_gpu: none is known"): points}
+        why = choice.why or "no_gpu: none is known"
+        with _held_all(could_be(inventory, device, os.environ), run, tell):
+            yield {Seat(why=why): points}
         return
     locks = {uuid: GpuLock(uuid) for uuid in choice.uuids}
     taken: list[str] = []
@@ -151,15 +158,24 @@ def held_seats(
 
 
 @contextmanager
-def _held_unknown(run: RunDirectory, tell: Tell) -> Iterator[None]:
-    """Hold whatever GPU it will be, against all who are shown the same ones."""
-    shown = f"{VISIBLE}={os.environ.get(VISIBLE, 'all')}"
-    lock = GpuLock(shown)
-    take({shown: lock}, 1, run.path, tell)
+def _held_all(names: Sequence[str], run: RunDirectory, tell: Tell) -> Iterator[None]:
+    """Hold every GPU that it could be, for which one it will be is not known."""
+    locks = {name: GpuLock(name) for name in names}
+    taken: list[str] = []
     try:
+        _take_each(locks, taken, run, tell)
         yield
     finally:
-        lock.release()
+        for name in taken:
+            locks[name].release()
+
+
+def _take_each(
+    locks: Mapping[str, GpuLock], taken: list[str], run: RunDirectory, tell: Tell
+) -> None:
+    """Take all of some GPUs; in one order everywhere, or two runs could wait for each other."""
+    for name in sorted(locks):
+        taken += take({name: locks[name]}, 1, run.path, tell)
 
 
 def _assign(
@@ -172,8 +188,7 @@ def _assign(
     """Give every point a GPU that is held; those that had one before keep it."""
     before = _read_seats(run)
     kept = {name: before[name] for name in points if before.get(name) in locks}
-    for uuid in dict.fromkeys(kept.values()):
-        taken += take({uuid: locks[uuid]}, 1, run.path, tell)
+    _take_each({uuid: locks[uuid] for uuid in kept.values()}, taken, run, tell)
     new = [name for name in points if name not in kept]
     others = {uuid: lock for uuid, lock in locks.items() if uuid not in taken}
     room = min(len(new), cores() // CORES_PER_SEAT - len(taken))
@@ -188,12 +203,6 @@ def _assign(
     (run.path / _GPUS).mkdir(exist_ok=True)
     write_record(run.path / _GPUS / _SEATS, SeatsRecord(points={**before, **assigned}))
     return assigned
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _read_seats(run: RunDirectory) -> dict[str, str]:

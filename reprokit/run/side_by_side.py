@@ -152,5 +152,6 @@ def interrupt_at_end_of_input() -> None:
 
 
 def _write(said: Said) -> None:
-    sys.stdout.write(said.model_dump_json() + "\n")
+    # On a line of its own, whatever an adapter printed before.
+    sys.stdout.write(f"\n{said.model_dump_json()}\n")
     sys.stdout.flush()

@@ -210,7 +210,7 @@ class Work:
             directory=str(folder), timeout_s=spec.timeout_s,
         )  # fmt: skip
         measure_ceiling(self._run, self._seat, ready.python, spec.env)
-        with self._seat.recording(folder):
+        with self._seat.recording(folder, spec.env):
             found = supervise(process)
         keep_record(folder, spec, found)
         self._failures.remember(spec.planned, ready, found)
@@ -222,7 +222,7 @@ class Work:
             argv=command.argv, cwd=command.cwd, directory=str(folder),
             env=self._environment(command, ready).variables, timeout_s=self._plan.timeout_s,
         )  # fmt: skip
-        with self._seat.recording(folder):
+        with self._seat.recording(folder, process.env):
             return supervise(process)
 
     def _start_shared(
@@ -244,7 +244,7 @@ class Work:
             )  # fmt: skip
             measure_ceiling(self._run, self._seat, ready.python, first.env)
             pending = [spec.planned for spec in specs.values()]
-            with self._seat.recording(folder), self._following(pending, before):
+            with self._seat.recording(folder, first.env), self._following(pending, before):
                 found = supervise(process)
             settled, left = settle(self._run, pending, found, folder)
             for each in settled:

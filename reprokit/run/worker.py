@@ -5,6 +5,7 @@ Started by `side_by_side.py`, which holds the run and the GPUs and shows what ha
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def main() -> int:
     task = read_task()
     if task is None:
         return ExitCode.INFRASTRUCTURE
+    # A shell without job control has SIGINT ignored in what it starts, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupt_at_end_of_input()
     try:
         make_invocations(
@@ -30,6 +33,7 @@ def main() -> int:
         )  # fmt: skip
     except ReprokitError as error:
         complain(error)
+        return error.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     return 0

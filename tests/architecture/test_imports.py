@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "records": set(),
     "metrics": set(),
     "progress": set(),
-    "cache": set(),
+    "cache": {"errors"},
     "evidence": set(),
     "atomic_files": set(),
     "adapter": {"errors", "records"},

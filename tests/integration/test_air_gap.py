@@ -7,111 +7,42 @@ import os
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import no_network
 import pytest
-from command_line import Machine, Result, make_machine
-from dummy_wheels import write_wheel
+from air_gap import (
+    REPOSITORY,
+    SUPPORT,
+    Closed,
+    bundle,
+    carried,
+    claim_of,
+    make_closed,
+    make_open,
+    ready,
+)
+from command_line import Machine, Result
 
 from reprokit.records import RowStatus
 from reprokit.rows import read_rows
-from reprokit.stack import ReadyPoint
+from reprokit.run.manifest import write_manifest
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(not no_network.supported(), reason="needs seccomp: Linux, x86_64 or arm64"),
 ]
 
-SUPPORT = Path(__file__).parents[1] / "support"
-REPOSITORY = {"SCRIPTED_REPOSITORY": "1"}
-BENCHMARK = SUPPORT / "scripted_adapter" / "benchmark" / "scripted_bench.py"
-
-
-class Closed(Machine):
-    """A machine without a network: any socket to one is refused by the kernel."""
-
-    def run(self, *arguments: str) -> Result:
-        """Run reprokit to its end."""
-        done = subprocess.run(
-            [sys.executable, str(SUPPORT / "no_network.py"), sys.executable, "-m", "reprokit",
-             *arguments],
-            cwd=self.root, env=self.environment(), text=True, capture_output=True, check=False,
-            timeout=240, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        return Result(self, done.returncode, done.stdout, done.stderr)
-
-
-def commits(path: Path) -> tuple[str, str]:
-    """Make a repository whose two commits hold the benchmark."""
-    path.mkdir()
-
-    def git(*arguments: str) -> str:
-        own = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-        who = ("-c", "user.name=t", "-c", "user.email=t@example.com")
-        done = subprocess.run(
-            ["git", *who, *arguments], cwd=path, env=own, check=True, text=True,
-            capture_output=True,
-        )  # fmt: skip
-        return done.stdout.strip()
-
-    git("init", "--quiet")
-    shutil.copyfile(BENCHMARK, path / BENCHMARK.name)
-    made = []
-    for name in ("first", "second"):
-        (path / "NAME").write_text(name)
-        git("add", "--all")
-        git("commit", "--quiet", "--message", name)
-        made.append(git("rev-parse", "HEAD"))
-    return made[0], made[1]
-
 
 @pytest.fixture
 def open_machine(tmp_path: Path) -> Machine:
-    """The connected machine: wheels, a repository, a hub that wants a token."""
-    root = tmp_path / "open"
-    root.mkdir()
-    made = make_machine(root, uuid.uuid4().hex)
-    write_wheel(root / "wheels", "huggingface_hub", "1.0")
-    return Machine(root, made.mark, {"SCRIPTED_TOKEN": "hf_secret", **REPOSITORY})
+    return make_open(tmp_path / "open")
 
 
 @pytest.fixture
 def closed(tmp_path: Path) -> Closed:
-    """The other machine: nothing of the first is there, and its index would need a network."""
-    root = tmp_path / "closed"
-    root.mkdir()
-    (root / "pip.conf").write_text("[global]\nindex-url = http://127.0.0.1:9/simple\n")
-    return Closed(root, uuid.uuid4().hex, REPOSITORY)
-
-
-def claim_of(machine: Machine, **options: object) -> Path:
-    """Write a claim about a repository of its own, swept over its commits too."""
-    repository = machine.root / "repository"
-    pinned, head = commits(repository)
-    path = machine.write_claim(options=options)
-    text = path.read_text().replace(
-        "source: {builtin: scripted}", f"source: {{repo: {repository}, commit: {pinned}}}"
-    )
-    text = text.replace("sweep: {", f"sweep: {{sha: {{pinned: {pinned}, head: {head}}}, ")
-    path.write_text(text)
-    return path
-
-
-def bundle(machine: Machine, claim: Path, *more: str) -> Result:
-    return machine.run(
-        "prepare", str(claim), "--allow-local-repos", "--bundle", "bundle", "--quiet", *more
-    )
-
-
-def carried(machine: Machine, closed: Closed) -> Path:
-    """Carry the bundle over; the first machine is out of reach afterwards."""
-    place = closed.root / "carried"
-    shutil.copytree(machine.root / "bundle", place)
-    machine.root.rename(machine.root.with_name("out-of-reach"))
-    return place
+    return make_closed(tmp_path / "closed")
 
 
 def verdict_of(closed: Machine, run: str) -> Result:
@@ -154,11 +85,6 @@ def test_a_bundle_gives_the_same_verdict_without_a_network(
     assert any("prepared from a bundle" in note for note in point.notes)
     assert (Path(point.assets["weights"]) / "model.bin").read_text() == "llama"
     assert closed.run("report", run).code == 0
-
-
-def ready(run: str | Path, point: str) -> ReadyPoint:
-    path = Path(run) / "points" / point / "stack.json"
-    return ReadyPoint.model_validate_json(path.read_text())
 
 
 def damage_wheel(place: Path) -> None:
@@ -236,19 +162,26 @@ def test_a_bundle_of_nothing_is_an_error(open_machine: Machine) -> None:
     assert "no stack point can be bundled" in made.err
 
 
+def rewritten(place: Path, **changes: object) -> None:
+    """Alter the record of a bundle, and its manifest too, as only a person on purpose does."""
+    record = json.loads((place / "bundle.json").read_text())
+    (place / "bundle.json").write_text(json.dumps({**record, **changes}))
+    (place / "MANIFEST.sha256").unlink()
+    write_manifest(place)
+
+
 def test_what_a_bundle_lacks_is_not_fetched(open_machine: Machine, closed: Closed) -> None:
     assert bundle(open_machine, claim_of(open_machine, model="llama")).code == 0
     place = carried(open_machine, closed)
-    record = json.loads((place / "bundle.json").read_text())
-    (place / "bundle.json").write_text(json.dumps({**record, "models": []}))
     shutil.rmtree(place / "models")
-    (place / "MANIFEST.sha256").unlink()
-    rewrite = "from reprokit.run.manifest import write_manifest as w; import pathlib as p, sys; "
-    subprocess.run([sys.executable, "-c", f"{rewrite}w(p.Path(sys.argv[1]))", place], check=True)
+    rewritten(place, models=[])
     done = closed.run("run", "--bundle", str(place), "--quiet")
     point = ready(done.out.strip(), "base")
     assert point.failed == "asset_failed"
     assert "no network may be used" in (point.failed_detail or "")
+    rewritten(place, points=[])
+    done = closed.run("run", "--bundle", str(place), "--quiet")
+    assert (done.code, "names other stack points" in done.err) == (4, True)
 
 
 def test_an_interrupted_run_goes_on_from_its_bundle(open_machine: Machine, closed: Closed) -> None:
@@ -273,7 +206,16 @@ def test_an_unfinished_bundle_is_finished_and_a_finished_one_is_left_alone(
     folder = open_machine.root / "bundle"
     assert (folder / "bundle.unfinished").exists()
     assert not (folder / "MANIFEST.sha256").exists()
+    for left in ("wheels/.fetch-killed", "models/of-another-attempt", "git/x.bundle.lock"):
+        (folder / left).mkdir(parents=True)
+        (folder / left / "half").write_text("gated weights, an address with a password")
+    (folder / "locks").mkdir(exist_ok=True)
+    (folder / "locks" / "gone.txt").touch()
     assert bundle(open_machine, claim).code == 0
+    listed = (folder / "MANIFEST.sha256").read_text()
+    assert "half" not in listed
+    assert "gone.txt" not in listed
+    assert not list(folder.rglob("half"))
     again = bundle(open_machine, claim)
     assert again.code == 4
     assert "holds a finished bundle" in again.err
@@ -283,8 +225,6 @@ def test_options_that_do_not_go_together_are_refused(open_machine: Machine) -> N
     claim = claim_of(open_machine)
     alone = open_machine.run("prepare", str(claim), "--allow-local-repos", "--platform=linux")
     assert (alone.code, "Use them with --bundle" in alone.err) == (2, True)
-    host = bundle(open_machine, claim, "--stack", f"host:{sys.executable}")
-    assert (host.code, "does not go with --stack host" in host.err) == (2, True)
     auto = bundle(open_machine, claim, "--torch-backend=auto")
     assert (auto.code, "Name it: --torch-backend" in auto.err) == (2, True)
     nothing = open_machine.run("run")

@@ -14,7 +14,7 @@ from gpt_fast_files import setup
 from hub_server import REVISION, Hub, serving
 from torch_environment import TorchEnvironment
 
-from adapters.gpt_fast import ADAPTER
+from adapters.gpt_fast import ADAPTER, synthetic
 from adapters.gpt_fast.checkpoints import CHECKPOINT
 from adapters.gpt_fast.launched import LAUNCHED, read_launched
 from reprokit.adapter import Invocation, Model, PointContext, ProbesPhases, Reading, Setup
@@ -75,11 +75,14 @@ def build(environment: TorchEnvironment, checkout: Path, cache: Path, model: str
     return built(environment, checkout, cache, named)
 
 
-def built(environment: TorchEnvironment, checkout: Path, cache: Path, asked: Setup) -> Path:
+def built(
+    environment: TorchEnvironment, checkout: Path, cache: Path, asked: Setup, key: str = "e"
+) -> Path:
     """Build the checkpoint that a setup asks for; return its folder."""
     point = PointContext(
-        point="p", python=str(environment.python), source=str(checkout), commit=None
-    )
+        point="p", python=str(environment.python), source=str(checkout), commit=None,
+        environment=key,
+    )  # fmt: skip
     builder = AssetBuilder(CacheLayout(cache), ADAPTER, asked, nobody)
     found = builder.build(point, bytecode=environment.work / "bytecode")
     return Path(found.folders[CHECKPOINT])
@@ -134,6 +137,27 @@ def test_a_model_that_the_commit_does_not_know_leaves_the_failure_to_the_commit(
     assert (folder / "model.pth").stat().st_size == 0
     assert (folder / "tokenizer.model").stat().st_size > 0
     assert "AssertionError" in json.loads((target / "synthetic.json").read_text())["note"]
+
+
+def test_an_environment_that_cannot_load_the_model_spoils_no_other_one(
+    torch_environment: TorchEnvironment,
+    checkout: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The variable stands for a torch that is too old for the commit's model.py."""
+    old = "import os\nif os.environ['CC'] == 'old':\n    import torch.no_such_thing\n"
+    (checkout / "model.py").write_text(old + MODEL)
+    asked = setup().model_copy(
+        update={"model": Model(id="known", dtype="bfloat16", weights="synthetic")}
+    )
+    sizes = {}
+    for version in ("old", "new"):
+        monkeypatch.setenv("CC", version)
+        folder = built(torch_environment, checkout, tmp_path / "cache", asked, key=version)
+        sizes[version] = (folder / "checkpoints" / "known" / "model.pth").stat().st_size
+    assert sizes["old"] == 0
+    assert sizes["new"] > 2 * 600 * 32
 
 
 def test_a_llama_3_gets_a_tiktoken_file_where_the_commit_reads_one(
@@ -267,8 +291,35 @@ def test_a_full_disk_is_found_before_a_checkpoint_is_begun(
 ) -> None:
     text = MODEL.replace("600, width", "1 << 40, width")
     (checkout / "model.py").write_text(text)
-    with pytest.raises(AssetError, match=r"is too full: .* GB are needed and .* free"):
+    with pytest.raises(AssetError, match=r"is too full .*: .* GB are needed and .* free"):
         build(torch_environment, checkout, tmp_path / "cache", "known")
+
+
+FULL = """
+import json, os, pathlib, resource, shutil, sys, types
+sys.path.insert(0, sys.argv[1])
+import synthetic
+work = pathlib.Path(sys.argv[2])
+shapes = {"shapes": {"a": [2000, 2000], "b": [9]}, "vocabulary": 600, "note": None}
+(work / "shapes.json").write_text(json.dumps(shapes))
+os.environ["REPROKIT_ASSETS"] = json.dumps({"shapes": str(work)})
+room = [1 << 40, 0]
+shutil.disk_usage = lambda _: types.SimpleNamespace(free=room.pop(0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+synthetic.build("m", "sentencepiece", "Hello", 1, work / "out")
+"""
+
+
+def test_a_disk_that_fills_up_below_a_checkpoint_is_said_in_the_last_line(
+    torch_environment: TorchEnvironment, tmp_path: Path
+) -> None:
+    """A limit of the file's size stands for the disk; torch's own writer then fails."""
+    folder = Path(synthetic.__file__).parent
+    done = torch_environment.run(
+        str(torch_environment.python), "-c", FULL, str(folder), str(tmp_path), cwd=tmp_path
+    )
+    assert done.returncode == 1, "not aborted"
+    assert "is too full (free some space" in done.stderr.splitlines()[-1]
 
 
 class RealGptFast:

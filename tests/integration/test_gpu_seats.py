@@ -115,15 +115,48 @@ def test_a_failing_worker_ends_the_run_with_its_own_words(tmp_path: Path, two: F
     assert {row.status for row in run_all(run, tmp_path / "cache")} == {RowStatus.OK}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_finished_run_needs_no_gpu(tmp_path: Path, two: FakeGpus) -> None:
+    run = planned(tmp_path, "p1", scenarios={"*subject*": "refuse"})
+    rows = run_all(run, tmp_path / "cache")
+    assert {row.status for row in rows} == {RowStatus.OK, RowStatus.UNSUPPORTED}
+    busy = [GpuLock(uuid(number)) for number in range(2)]
+    assert all(lock.acquire(Path("/runs/theirs")) for lock in busy)
+    assert run_all(run, tmp_path / "cache") == rows
+    for lock in busy:
+        lock.release()
+
+
+def test_workers_do_not_import_what_lies_where_reprokit_was_started(
+    tmp_path: Path, two: FakeGpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for name in ("pydantic", "queue", "reprokit"):
+        (clone / f"{name}.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(clone)
+    rows = run_all(planned(tmp_path, "p1 p2"), tmp_path / "cache")
+    assert {row.status for row in rows} == {RowStatus.OK}
+
+
+@pytest.mark.parametrize(
+    ("number", "background"),
+    [(signal.SIGINT, False), (signal.SIGKILL, False), (signal.SIGKILL, True)],
+)
 def test_nothing_outlives_a_sweep_that_is_ended(
-    tmp_path: Path, two: FakeGpus, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    tmp_path: Path,
+    two: FakeGpus,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    background: bool,
 ) -> None:
     mark = uuid4().hex
     monkeypatch.setenv(MARK, mark)
-    run = planned(tmp_path, "p1 p2", scenarios={"*": "hang"})
+    options = {"scenarios": {"*": "hang"}}
+    plan = scripted_plan(options, points=("p1", "p2"), device="cuda", timeout_s=300)
+    run = new_run(plan, tmp_path / "runs")
+    ignored = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); " if background else ""
     driver = (
-        "import sys; from reprokit.run import seats; seats.cores = lambda: 16; "
+        f"{ignored}import sys; from reprokit.run import seats; seats.cores = lambda: 16; "
         "from scripted_plan import main; main()"
     )
     process = subprocess.Popen(

@@ -24,6 +24,8 @@ from reprokit.run.directory import RunDirectory
 
 pytestmark = pytest.mark.integration
 
+QUICK = {"sleep_s": 0.4}
+"""Over soon, and long enough for a few looks at the GPU."""
 SLOW = {"latency_ms": {"eager": 300.0, "compiled": 280.0}, "noise": 0.001}
 
 
@@ -127,7 +129,7 @@ def test_a_foreign_process_contaminates_and_our_own_does_not(
     assert states(rows) == {("contaminated", "foreign_processes")}
     assert f"{os.getppid()} (" in (rows[0].reason or "")
     gpus.set(0, pids=f"{os.getpid()},999999999")
-    again = measured(tmp_path / "again", {})
+    again = measured(tmp_path / "again", QUICK)
     assert states(again) == {("clean", "")}
 
 
@@ -143,7 +145,7 @@ def test_no_permission_is_unknown_and_labelled(
     tmp_path: Path, gpus: FakeGpus, changes: dict[str, Any], code: str
 ) -> None:
     gpus.set(0, **changes)
-    rows = measured(tmp_path, {})
+    rows = measured(tmp_path, QUICK)
     assert {row.status for row in rows} == {RowStatus.OK}
     assert states(rows) == {("unknown", code)}
     assert all("gpu_unwatched" in row.labels for row in rows)
@@ -151,7 +153,7 @@ def test_no_permission_is_unknown_and_labelled(
 
 def test_a_divided_gpu_is_neither_pinned_nor_watched(tmp_path: Path, gpus: FakeGpus) -> None:
     gpus.set(0, mig=1)
-    run = planned(tmp_path, {})
+    run = planned(tmp_path, QUICK)
     rows = run_all(run, tmp_path / "cache")
     assert states(rows) == {("unknown", "mig")}
     assert {row.gpu.energy.reason for row in rows if row.gpu} == {
@@ -172,7 +174,7 @@ def test_a_counter_that_is_reset_gives_no_energy(tmp_path: Path, gpus: FakeGpus)
 
 def test_a_gpu_without_a_counter_says_so(tmp_path: Path, gpus: FakeGpus) -> None:
     gpus.set(0, energy="!3")
-    rows = measured(tmp_path, {})
+    rows = measured(tmp_path, QUICK)
     (reason,) = {row.gpu.energy.reason for row in rows if row.gpu}
     assert reason == "no_counter: nvmlDeviceGetTotalEnergyConsumption: not supported"
 
@@ -187,7 +189,8 @@ def test_a_benchmark_that_dies_is_watched_to_its_end(tmp_path: Path, gpus: FakeG
     run = planned(tmp_path, {"scenarios": {"*subject*": "crash", "*baseline*": "late_crash"}})
     rows = run_all(run, tmp_path / "cache")
     assert {row.status for row in rows} == {RowStatus.CRASH}
-    assert states(rows) == {("clean", "")}
+    # It may die before the first look.
+    assert states(rows) <= {("clean", ""), ("unknown", "telemetry_elsewhere")}
     for path in (run.path / "invocations").glob(f"*/{FILE}"):
         telemetry = read_telemetry(path)
         assert telemetry.end is not None
@@ -223,7 +226,7 @@ def test_a_library_that_crashes_takes_nothing_with_it(
     broken.write_text("no library")
     monkeypatch.setenv("REPROKIT_NVML", str(broken))
     begun = time.monotonic()
-    rows = measured(tmp_path, {})
+    rows = measured(tmp_path, QUICK)
     assert time.monotonic() - begun < 10
     assert {row.status for row in rows} == {RowStatus.OK}
     assert states(rows) == {("unknown", "no_nvml")}
@@ -240,7 +243,7 @@ def test_without_a_gpu_nothing_is_asked(tmp_path: Path, gpus: FakeGpus) -> None:
 
 
 def test_a_process_of_several_cells_is_watched_as_one(tmp_path: Path, gpus: FakeGpus) -> None:
-    run = planned(tmp_path, {}, cells=("a", "b"))
+    run = planned(tmp_path, QUICK, cells=("a", "b"))
     rows = run_all(run, tmp_path / "cache")
     assert states(rows) == {("clean", "")}
     assert len(list((run.path / "launches").glob(f"*/{FILE}"))) == 2
@@ -291,6 +294,23 @@ def test_telemetry_put_there_beforehand_is_not_overwritten_and_not_followed(
     assert precious.read_text() == "mine"
 
 
+def test_telemetry_that_lay_there_already_is_not_read(tmp_path: Path, gpus: FakeGpus) -> None:
+    with recording(tmp_path, uuid(0)):
+        pass
+    forged = (tmp_path / FILE).read_text()
+    assert read_telemetry(tmp_path / FILE).problem is None
+    with recording(tmp_path, uuid(0)):
+        assert (tmp_path / FILE).read_text() == forged
+    assert (read_telemetry(tmp_path / FILE).problem or "").startswith("sampler_failed")
+
+
+def test_a_gpu_on_which_the_benchmark_does_not_compute_is_not_clean(
+    tmp_path: Path, gpus: FakeGpus
+) -> None:
+    gpus.set(0, pids="")
+    assert states(measured(tmp_path)) == {("unknown", "benchmark_unseen")}
+
+
 @pytest.mark.parametrize("how", ["another file", "gone", "longer"])
 def test_telemetry_that_a_benchmark_replaced_says_nothing(
     tmp_path: Path, gpus: FakeGpus, how: str
@@ -308,7 +328,7 @@ def test_telemetry_that_a_benchmark_replaced_says_nothing(
 
 
 def test_a_judgement_is_the_same_when_it_is_read_again(tmp_path: Path, gpus: FakeGpus) -> None:
-    run = planned(tmp_path, {})
+    run = planned(tmp_path, QUICK)
     first = run_all(run, tmp_path / "cache")
     gpus.set(0, events=0x40)
     assert run_all(run, tmp_path / "cache") == first

@@ -202,6 +202,15 @@ def test_a_namespace_that_the_interpreter_closes_is_noticed(bench: Bench) -> Non
     assert error.code == "overlay_not_imported"
 
 
+def test_what_came_along_and_cannot_be_found_is_no_success(bench: Bench) -> None:
+    bench.has("nvidia", "1.0", nvidia__slash____init__="raise ImportError('not today')")
+    bench.offers("triton", "3.4.0", "nvidia-cublas")
+    bench.offers("nvidia-cublas", "2.0", nvidia__slash__cublas__slash____init__="")
+    error = bench.refused("triton==3.4.0")
+    assert error.code == "overlay_not_imported"
+    assert "looking for it raises ImportError: not today" in error.what
+
+
 def test_an_altered_overlay_is_made_anew_and_said_to_be(bench: Bench) -> None:
     bench.offers("triton", "3.4.0")
     made = bench.ensure("triton==3.4.0")

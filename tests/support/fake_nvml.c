@@ -2,12 +2,13 @@
  *
  * A line of the file is "<gpu>.<name> <value>", "<name> <value>" for the driver itself; the value
  * "!4" makes the call fail with code 4. STATE is the path, given when this is compiled. A GPU's
- * handle is its number plus one.
+ * handle is its number plus one. The process "parent" is that which started the asking one.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7 };
 
@@ -156,7 +157,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *h, unsigned *count, process_t 
     if (code) return code;
     for (next = strtok(value, ","); next; next = strtok(0, ",")) {
         if (*count < room) {
-            out[*count].pid = (unsigned)strtoul(next, 0, 0);
+            out[*count].pid = strcmp(next, "parent") ? (unsigned)strtoul(next, 0, 0) : getppid();
             out[*count].used = 100ull << 20;
         }
         ++*count;

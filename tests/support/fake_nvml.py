@@ -17,9 +17,9 @@ GOOD: dict[str, Any] = {
     "name": "NVIDIA A100-SXM4-80GB", "vbios": "92.00", "sm": 80, "memory_mib": 81920, "ecc": 1,
     "mig": 0, "persistence": 1, "limit_mw": 330000, "power_mw": 250000, "gen": 4, "width": 16,
     "temperature": 50, "sm_mhz": 1400, "memory_mhz": 1593, "energy": "1000+300", "events": 4,
-    "busy": 0, "used_mib": 3, "pids": "",
+    "busy": 0, "used_mib": 3, "pids": "parent",
 }  # fmt: skip
-"""What a good A100 says; 300 W."""
+"""What a good A100 says; 300 W, and who started the sampler computes on it."""
 
 
 def uuid(number: int) -> str:

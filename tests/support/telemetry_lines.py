@@ -10,6 +10,7 @@ from reprokit.gpu.telemetry import Telemetry, read_telemetry
 
 WATTS = 300
 NOBODY: dict[str, Any] = {"own": 0, "foreign": [], "why": None}
+OURS: dict[str, Any] = {"own": 1, "foreign": [], "why": None}
 STRANGER: dict[str, Any] = {"pid": 4242, "name": "python3", "used_mib": 900}
 
 
@@ -39,7 +40,7 @@ def window(begin_s: float, **changes: Any) -> dict[str, Any]:
         "sm_mhz": [1380, 1410], "memory_mhz": [1593, 1593], "temperature_c": [50, 60],
         "busy_percent": [0, 99], "used_mib": [3, 900], "power_w": float(WATTS), "events": 4,
         "events_n": {"4": 5}, "energy": [[at, energy(at)] for at in moments],
-        "log": [[at, int(100 * (at - 100))] for at in moments], "processes": NOBODY,
+        "log": [[at, int(100 * (at - 100))] for at in moments], "processes": OURS,
     }  # fmt: skip
     return {**line, **changes}
 

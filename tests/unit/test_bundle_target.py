@@ -146,4 +146,3 @@ def test_sizes_are_said_with_what_is_not_known() -> None:
         "wheels: 3 files, 5.0 GiB, 1 of unknown size", "model: weights of a, about 13.0 GiB",
         "model: weights of b, size unknown", "free on the disk of the bundle: 2.0 KiB",
     ]  # fmt: skip
-    assert sizes.known == 18 * 1024**3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from scored_case import FAILURE, Case, broken, steady
+from scored_case import FAILURE, Case, Slot, broken, steady
 
 from reprokit.records import Arm, PhaseProbe, Phases, PhaseSample, RowStatus, Scalar
 from reprokit.report.case_study_section import failure_shapes_section, phases_section
@@ -72,6 +72,41 @@ def test_equal_failures_are_not_told_apart() -> None:
     report = told(verdict)
     assert "the shape of the failure stays the same (`aaaaaaaaaaaa` at `3.3.1`" in report
     assert "**" not in report.split("- Along")[1]
+
+
+def test_an_environment_that_failed_is_no_shape_and_leaves_the_outcome_open() -> None:
+    """Two crash, one has no environment: nobody knows what would have happened there."""
+    missing = "3.6.0"
+
+    def behaviour(slot: Slot) -> RowStatus | float:
+        if slot.axes["triton"] == missing:
+            return RowStatus.ENVIRONMENT_FAILED
+        return RowStatus.CRASH if slot.arm is Arm.SUBJECT else 35.0
+
+    case = Case(VALUE, behaviour, axes={"triton": ("3.3.1", "3.4.0", missing)})
+    report = told(score(case.claim, case.plan, case.ready_points, case.rows))
+    assert "at `3.3.1`, `3.4.0`), and so does the outcome (nothing survived)" in report
+    assert f"as far as it is decided; undecided at `{missing}`" in report
+    nowhere = Case(VALUE, lambda slot: RowStatus.ENVIRONMENT_FAILED, axes=AXES)
+    assert not told(score(nowhere.claim, nowhere.plan, nowhere.ready_points, nowhere.rows))
+
+
+def test_on_other_hardware_it_is_still_told_that_nothing_survived() -> None:
+    case = Case(
+        VALUE,
+        broken(lambda slot: slot.arm is Arm.SUBJECT, RowStatus.CRASH, steady(9, 9)),
+        regime={"device": "cuda", "gpu": "A100-80GB"},
+    )
+    report = told(score(case.claim, case.plan, case.ready_points, case.rows))
+    assert "and so does the outcome (does not transfer: nothing survived)" in report
+
+
+def test_of_another_model_it_is_never_said_that_the_claim_holds() -> None:
+    case, _ = scored(lambda axes: "a" * 12)
+    plan = case.plan.model_copy(update={"altered": ("model=tiny",)})
+    report = told(score(case.claim, plan, case.ready_points, case.rows))
+    assert "| holds for the slice |" in report
+    assert "| reproduced |" not in report
 
 
 def test_nothing_is_compared_where_nothing_failed_or_there_is_one_point() -> None:

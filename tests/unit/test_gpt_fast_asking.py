@@ -124,6 +124,28 @@ def test_a_commit_without_device_is_unsupported_on_a_cpu_and_launched_all_the_sa
     assert on_gpu.unsupported is None
 
 
+@pytest.mark.parametrize(
+    ("option", "asked", "refused"),
+    [
+        ("prompt", {}, True),
+        ("max_new_tokens", {}, True),
+        ("checkpoint_path", {}, True),
+        ("num_samples", {}, True),
+        ("temperature", {}, False),
+        ("temperature", {"temperature": 0.5}, True),
+        ("top_k", {"top_k": 7}, True),
+    ],
+)
+def test_what_a_commit_cannot_be_told_is_never_left_out_unsaid(
+    tmp_path: Path, option: str, asked: dict[str, Any], refused: bool
+) -> None:
+    script = NEW_SCRIPT.replace(f"--{option}", f"--other_{option}")
+    assert script != NEW_SCRIPT
+    point = checkout(tmp_path / "checkout", script)
+    command = ADAPTER.command(setup(**asked), point, invocation(tmp_path / "i"))
+    assert (f"has no --{option} option" in str(command.unsupported)) is refused
+
+
 def test_the_compiled_arm_runs_one_more_sample_under_the_profiler(tmp_path: Path) -> None:
     point = checkout(tmp_path / "checkout", NEW_SCRIPT)
     eager = ADAPTER.command(setup(), point, invocation(tmp_path / "e")).argv
@@ -194,6 +216,14 @@ def test_commits_share_a_checkpoint_whose_shapes_are_equal(tmp_path: Path) -> No
     assert ADAPTER.assets(setup(prompt="Once"), point)[1].key != weights.key
     reseeded = setup().model_copy(update={"seed": 43})
     assert ADAPTER.assets(reseeded, point)[1].key != weights.key
+
+
+def test_shapes_are_asked_for_in_each_environment_and_weights_are_shared(tmp_path: Path) -> None:
+    """A torch that model.py cannot use gives no shapes; another one may."""
+    point = checkout(tmp_path / "a", NEW_SCRIPT)
+    old, new = (point.model_copy(update={"environment": name}) for name in ("torch-2.2", "2.7"))
+    assert ADAPTER.assets(setup(), old)[0].key != ADAPTER.assets(setup(), new)[0].key
+    assert ADAPTER.assets(setup(), old)[1].key == ADAPTER.assets(setup(), new)[1].key
 
 
 def test_a_commit_that_reads_another_tokenizer_gets_another_checkpoint(tmp_path: Path) -> None:

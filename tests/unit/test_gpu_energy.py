@@ -77,8 +77,16 @@ def test_no_counter_at_all_says_what_the_driver_said(tmp_path: Path) -> None:
     assert found.reason == "no_counter: not supported"
 
 
-def test_an_instance_has_no_counter_of_its_own(tmp_path: Path) -> None:
-    (found,) = energies(saved(tmp_path, [device(mig=True), *good()[1:]]), [Timed(102.0, 106.0, 9)])
+def test_iterations_taken_together_all_say_what_they_produced(tmp_path: Path) -> None:
+    timed = [Timed(102 + step, 102.95 + step, 0 if step == 1 else 100) for step in range(4)]
+    found = energies(saved(tmp_path, good()), timed)
+    assert {each.joules_per_token for each in found} == {None}
+    assert (found[0].reason or "").startswith("window_too_short: alone, and not all")
+
+
+@pytest.mark.parametrize("mig", [True, None])
+def test_an_instance_has_no_counter_of_its_own(tmp_path: Path, mig: bool | None) -> None:
+    (found,) = energies(saved(tmp_path, [device(mig=mig), *good()[1:]]), [Timed(102.0, 106.0, 9)])
     assert (found.reason or "").startswith("mig")
 
 

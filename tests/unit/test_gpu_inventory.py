@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from reprokit.gpu.inventory import FoundGpu, Inventory, choose
+from reprokit.gpu.inventory import FoundGpu, Inventory, choose, could_be
+from reprokit.gpu.lock import unknown_gpu
 
 
 def gpu(number: int, name: str = "NVIDIA A100", *, mig: bool = False) -> FoundGpu:
@@ -38,7 +39,7 @@ def test_what_the_user_shows_is_read_as_cuda_reads_it(
     assert choose(ALIKE, {"name": "NVIDIA A100"}, environ).uuids == chosen
 
 
-@pytest.mark.parametrize("named", ["", "-1", "GPU-9", "NoDevFiles", "GPU-"])
+@pytest.mark.parametrize("named", ["", "-1", "GPU-9", "NoDevFiles", "GPU-", "²", "٣"])
 def test_nothing_shown_is_nothing_chosen(named: str) -> None:
     found = choose(ALIKE, {}, {"CUDA_VISIBLE_DEVICES": named})
     assert (found.uuids, (found.why or "").partition(":")[0]) == ((), "no_gpu")
@@ -62,6 +63,19 @@ def test_divided_gpus_are_not_pinned_to() -> None:
     assert (choose(divided, {}, {}).why or "").startswith("mig")
     named = {"CUDA_VISIBLE_DEVICES": "MIG-1234"}
     assert (choose(ALIKE, {}, named).why or "").startswith("mig")
+
+
+def test_where_none_can_be_chosen_all_that_it_could_be_are_held() -> None:
+    everything = ("GPU-0000", "GPU-1000", "GPU-2000")
+    cuda, named = {"type": "cuda"}, "CUDA_VISIBLE_DEVICES"
+    assert could_be(MIXED, cuda, {named: "1"}) == everything, "which one 1 is, is not known"
+    assert could_be(MIXED, cuda, {}) == everything
+    assert could_be(MIXED, cuda, {named: ""}) == ()
+    assert could_be(ALIKE, cuda, {named: "MIG-1, MIG-2"}) == ("MIG-1",)
+    blind = Inventory(why="no_nvml: none")
+    assert could_be(blind, cuda, {}) == (unknown_gpu(),)
+    assert could_be(blind, {"type": "unknown"}, {}) == could_be(blind, {}, {}) == (unknown_gpu(),)
+    assert could_be(blind, {"type": "cpu"}, {}) == ()
 
 
 def test_no_driver_is_said() -> None:

@@ -117,6 +117,34 @@ def test_what_cannot_be_seen_is_unknown(
     assert (found.reason or "").startswith(code)
 
 
+@pytest.mark.parametrize("within", [(1.0, 5.0), (300.0, 304.0), (98.0, 105.0), (104.0, 140.0)])
+def test_iterations_that_nobody_looked_at_are_unknown(
+    tmp_path: Path, within: tuple[float, float]
+) -> None:
+    found = judge(saved(tmp_path, good()), within)
+    assert found.state is GpuState.UNKNOWN
+    assert (found.reason or "").startswith("telemetry_elsewhere")
+
+
+def test_a_benchmark_that_was_over_before_the_first_look_is_unknown(tmp_path: Path) -> None:
+    found = judge(saved(tmp_path, good(seconds=0)))
+    assert found.state is GpuState.UNKNOWN
+
+
+def test_a_gap_as_long_as_the_iterations_is_unknown(tmp_path: Path) -> None:
+    telemetry = saved(tmp_path, changed(-1, end(longest_gap_s=4.0)))
+    assert judge(telemetry, (103.0, 103.5)).state is GpuState.UNKNOWN
+    assert judge(telemetry, (101.0, 109.0)).state is GpuState.CLEAN
+
+
+def test_a_gpu_on_which_the_benchmark_was_never_seen_is_unknown(tmp_path: Path) -> None:
+    nobody = {"own": 0, "foreign": [], "why": None}
+    lines = [{**line, "processes": nobody} if line["kind"] == "window" else line for line in good()]
+    found = judge(saved(tmp_path, lines))
+    assert found.state is GpuState.UNKNOWN
+    assert (found.reason or "").startswith("benchmark_unseen")
+
+
 @pytest.mark.parametrize("missing", [0, 1, -2])
 def test_a_missing_part_is_unknown(tmp_path: Path, missing: int) -> None:
     lines = good()

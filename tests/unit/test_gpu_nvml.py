@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 
 from reprokit.gpu import sampler
 from reprokit.gpu.nvml import Nvml, NvmlError, attempt
-from reprokit.gpu.owners import Owners, blindness
+from reprokit.gpu.owners import Owners, blindness, is_alive
 from reprokit.gpu.window import MOST_POINTS, Window
 
 
@@ -108,14 +109,31 @@ def process(proc: Path, pid: int, parent: int, name: str = "py (x) thon") -> Non
 def test_processes_are_own_by_descent(tmp_path: Path) -> None:
     for pid, parent in ((1, 0), (100, 1), (200, 100), (300, 200), (400, 1), (500, 2)):
         process(tmp_path, pid, parent)
-    owners = Owners(200, tmp_path)
+    owners = Owners(200, tmp_path, lambda _: False)
     assert owners.is_own(300) is True
     assert owners.is_own(200) is True
     assert owners.is_own(100) is False
     assert owners.is_own(400) is False
-    assert owners.is_own(500) is None, "its parent cannot be seen"
+    assert owners.is_own(500) is None, "its parent is gone"
     assert owners.is_own(999) is None
     assert owners.name(300) == "py (x) thon"
+
+
+def test_a_process_that_proc_hides_is_somebody_elses(tmp_path: Path) -> None:
+    # hidepid: a stranger's process, and one of this user's below a login that is hidden
+    for pid, parent in ((200, 90), (300, 200), (500, 90)):
+        process(tmp_path, pid, parent)
+    owners = Owners(200, tmp_path, lambda pid: pid in {90, 4242})
+    assert owners.is_own(4242) is False
+    assert owners.is_own(500) is False
+    assert owners.is_own(300) is True
+    assert owners.is_own(4243) is None
+
+
+def test_who_is_alive_is_known_without_proc() -> None:
+    assert is_alive(os.getpid())
+    assert is_alive(1), "whoever may signal it"
+    assert not any(is_alive(pid) for pid in (0, -1, 999_999_999, 2**32 - 1))
 
 
 def test_a_process_that_ended_is_not_remembered_for_another_one_of_its_number(
@@ -160,6 +178,24 @@ def test_a_window_keeps_few_points_and_every_fall_of_the_counter() -> None:
     assert len(points) <= MOST_POINTS + 2
     assert [33.2, 10_332] in [list(point) for point in points]
     assert [33.3, 9_333] in [list(point) for point in points]
+
+
+def test_who_was_seen_once_in_a_window_stays_seen() -> None:
+    looks: list[dict[str, Any]] = [
+        {"own": 1, "foreign": [], "why": None},
+        {"own": 0, "foreign": [{"pid": 7}], "why": None},
+        {"own": 0, "foreign": [], "why": None},
+    ]
+    refused: dict[str, Any] = {"own": None, "foreign": [], "why": "no permission"}
+    window = Window(0.0)
+    window.add(reading(0.1), None)
+    for look in looks:
+        window.add_processes(look)
+    seen = {"own": 1, "foreign": [{"pid": 7}], "why": None}
+    assert (window.line(1.0) or {})["processes"] == seen
+    window.add_processes(refused)
+    window.add_processes(looks[0])
+    assert (window.line(1.0) or {})["processes"]["why"] == "no permission"
 
 
 def test_a_window_of_nothing_is_no_line_and_a_silent_gpu_gives_nulls() -> None:

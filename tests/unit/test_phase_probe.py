@@ -15,8 +15,10 @@ from reprokit.atomic_files import write_record
 from reprokit.cli.main import invoke
 from reprokit.errors import DamagedRunError, UsageError
 from reprokit.process.launch import EXIT, Exit
+from reprokit.process.lease import LEASE
 from reprokit.progress import nobody
 from reprokit.records import Phases, PhaseSample
+from reprokit.run import phase_probe
 from reprokit.run.directory import RunDirectory
 from reprokit.run.phase_probe import PROBES, RECORD, probe_phases, read_probes
 from reprokit.stack import ReadyPoint
@@ -91,6 +93,43 @@ def test_a_probe_that_was_cut_short_is_made_anew(run: RunDirectory) -> None:
     probe(run, launcher)
     assert launcher.started == ["p1__all__baseline"]
     assert {path.name for path in folder.iterdir()} == {RECORD}
+
+
+def test_what_a_killed_run_left_at_work_is_ended_before_its_lease_goes(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_all(run)
+    folder = run.path / PROBES / "p1__all__baseline"
+    folder.mkdir(parents=True)
+    (folder / LEASE).write_text("{}")
+    ended_in: list[Path] = []
+
+    def end_stale(directory: Path) -> None:
+        if (directory / LEASE).exists():
+            ended_in.append(directory)
+
+    monkeypatch.setattr(phase_probe, "end_stale", end_stale)
+    probe(run, Launcher())
+    assert ended_in == [folder]
+
+
+@pytest.mark.parametrize("how", ["gone", "a link", "a file"])
+def test_a_benchmark_that_takes_its_directory_away_does_not_end_the_run(
+    run: RunDirectory, tmp_path: Path, how: str
+) -> None:
+    class Removes(Launcher):
+        def launch_beside(self, ready: ReadyPoint, command: Command, folder: Path) -> Exit:
+            folder.rmdir()
+            if how == "a link":
+                folder.symlink_to(tmp_path)
+            if how == "a file":
+                folder.write_text("")
+            return self.end
+
+    make_all(run)
+    probe(run, Removes())
+    assert {each.point for each in read_probes(run)} == set(POINTS)
+    assert not (tmp_path / RECORD).exists()
 
 
 def test_phases_of_a_process_that_died_are_not_believed(run: RunDirectory) -> None:

@@ -75,6 +75,27 @@ def test_a_variant_is_another_product() -> None:
     assert not names_gpu("NVIDIA", "NVIDIA H200"), "the maker's name alone names nothing"
 
 
+@pytest.mark.parametrize(
+    ("claimed", "measured", "same"),
+    [
+        ("H100-SXM5-80GB", "NVIDIA H100 80GB HBM3", True),
+        ("H100 SXM", "NVIDIA H100 80GB HBM3", True),
+        ("H100-SXM5-80GB", "NVIDIA H100 PCIe", False),
+        ("H200 SXM5 141GB", "NVIDIA H200", True),
+        ("H200 SXM", "NVIDIA H200 NVL", False),
+        ("H200 NVL 141 GB", "NVIDIA H200 NVL", True),
+        ("A100 SXM 80GB", "NVIDIA A100-SXM4-80GB", True),
+        ("A100-SXM4-80GB", "NVIDIA A100-SXM4-40GB", False),
+        ("A100-SXM4-80GB", "NVIDIA A100-SXM4-80GB MIG 1g.10gb", False),
+        ("A40", "NVIDIA A40-48Q", False),
+        ("A100", "GRID A100-10C", False),
+        ("A40-48Q", "NVIDIA A40-48Q", True),
+    ],
+)
+def test_names_that_people_and_drivers_write(claimed: str, measured: str, same: bool) -> None:
+    assert names_gpu(claimed, measured) is same
+
+
 def test_the_claim_of_gpt_fast_on_an_h200() -> None:
     rows = [row(200.0, gpu=record(), bandwidth_gbps=200.0 * LLAMA_7B / 1e9)]
     found = bandwidth_share(

@@ -46,6 +46,15 @@ def test_what_varies_inside_a_stack_point_is_not_called_the_stack() -> None:
     assert "DEPENDS ON PHASE. The outcome depends on phase" in " ".join(shown.split())
 
 
+def test_random_weights_are_told_with_the_figure_and_why_they_may_do() -> None:
+    case = Case(GAIN, steady(10, 5.5), labels=("synthetic_weights",))
+    shown = " ".join(_shown(case).split())
+    assert "The weights are random." in shown
+    for exception in ("early stopping", "mixtures of experts", "sparsity"):
+        assert exception in shown
+    assert "random" not in _shown(Case(GAIN, steady(10, 5.5)))
+
+
 def test_markup_in_a_claim_is_not_read_as_markup() -> None:
     extra = {"title": "[bold red]T[/] \x1b[31m"}
     shown = _shown(Case(GAIN, steady(10, 5.5), claim_extra=extra))

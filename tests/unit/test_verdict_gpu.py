@@ -187,5 +187,19 @@ def test_the_report_shows_gpu_energy_and_ceilings() -> None:
         assert expected in report, expected
 
 
+def test_reasons_that_are_left_out_are_counted() -> None:
+    def each(row: Row) -> dict[str, Any]:
+        return {"state": GpuState.UNKNOWN, "reason": f"processes_unseen: {row.iteration}"}
+
+    assert "other reason" not in Watched(105.0, A100, each=each).report()
+
+    def differing(row: Row) -> dict[str, Any]:
+        return {"state": GpuState.UNKNOWN, "reason": f"processes_unseen: {row.id}"}
+
+    assert (
+        "- and 24 other reasons, in `rows.jsonl`" in Watched(105.0, A100, each=differing).report()
+    )
+
+
 def test_no_gpu_no_section() -> None:
     assert "## GPU" not in Watched(105.0, None).report()
