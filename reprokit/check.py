@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from reprokit import __version__
 from reprokit.errors import DamagedRunError, RunError, UsageError
 from reprokit.gates.artifacts import Kept, damaged
-from reprokit.gates.compare import Difference, differences, leaves
+from reprokit.gates.compare import differences, leaves
 from reprokit.gates.judge import GATES
 from reprokit.gates.lines import differing_lines
 from reprokit.records import Record, Row
-from reprokit.report.markdown import render_figures, render_markdown
+from reprokit.report.markdown import render_markdown
 from reprokit.rows import read_rows
 from reprokit.run.directory import REPORT, ROWS, VERDICT, RunDirectory
 from reprokit.run.manifest import MANIFEST, compare_manifest
@@ -78,6 +78,7 @@ def check_run(run: RunDirectory) -> Checked:
     saved, no_verdict = _read_verdict(run)
     report = _read_report(run)
     changed, doubtful = _compared(run, again, saved, report)
+    stands = _as_verdict(saved)
     lacking = [] if report is not None else [f"{REPORT} is not there"]
     if not files and not manifest:
         lacking.append(f"the run was never closed: it has no {MANIFEST}")
@@ -85,13 +86,13 @@ def check_run(run: RunDirectory) -> Checked:
         manifest=manifest,
         files=files,
         changed=(*no_verdict, *changed),
-        numbers=leaves(saved),
-        lines=len(report.splitlines()) if report is not None else 0,
+        numbers=0 if doubtful else leaves(saved),
+        lines=len(report.splitlines()) if report is not None and not doubtful else 0,
         unread=(*lacking, *doubtful),
     )
-    stands = _as_verdict(saved) or again.verdict
-    printed = render_figures(again.verdict) if report is None else report
-    gates = judge_run(run, again.ready, again.rows, stands, printed, kept)
+    if stands is None and saved is not None and _is_foreign(run, saved):
+        report = None  # its tables are those of a verdict that cannot be read
+    gates = judge_run(run, again.ready, again.rows, stands or again.verdict, report, kept)
     return Checked(run=str(run.path), gates=gates)
 
 
@@ -123,30 +124,31 @@ def _compared(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Compare verdict.json and report.md with what the rows give.
 
-    Another version of reprokit may word things differently, or print more: there only numbers that
-    differ are damage, and of the words it is left open.
+    Another reprokit may word things differently, and print more or less: there only a number of
+    verdict.json that the rows contradict is damage, and of all else it is left open.
 
     Returns:
         what is damaged, and what cannot be told.
     """
-    found: list[Difference] = []
-    if saved is not None:
-        expected = json.loads(again.verdict.to_json())
-        judged = bool(saved.get("gates"))
-        if not judged:  # scored before there were gates
-            expected = {name: each for name, each in expected.items() if name != "gates"}
-            saved = {name: each for name, each in saved.items() if name != "gates"}
-        found += differences(saved, expected, VERDICT)
-        if report is not None and judged:
-            found += differing_lines(report, again.report, REPORT)
-    if run.record.reprokit == __version__:
-        return tuple(each.says for each in found), ()
-    words = [each for each in found if not each.number]
+    if saved is None:
+        return (), ()
+    found = list(differences(saved, json.loads(again.verdict.to_json()), VERDICT))
+    lines = list(differing_lines(report, again.report, REPORT)) if report is not None else []
+    if not _is_foreign(run, saved):
+        return (*(each.says for each in found), *lines), ()
+    wrong = tuple(each.says for each in found if each.number)
+    doubtful = len(found) - len(wrong) + len(lines)
     told = (
-        f"{count(len(words), 'word or line', 'words or lines')} of {VERDICT} and {REPORT} are "
-        f"others than reprokit {__version__} writes; the run is of {run.record.reprokit}"
+        f"{count(doubtful, 'place')} of {VERDICT} and {REPORT} cannot be compared: another "
+        f"reprokit wrote them than this one, {__version__} (the run is of {run.record.reprokit})"
     )
-    return tuple(each.says for each in found if each.number), (told,) if words else ()
+    return wrong, (told,) if doubtful else ()
+
+
+def _is_foreign(run: RunDirectory, saved: dict[str, Any]) -> bool:
+    """Tell what another reprokit scored: by its version, or by fields that this one always has."""
+    written = {field.alias or name for name, field in Verdict.model_fields.items()}
+    return run.record.reprokit != __version__ or not written <= saved.keys()
 
 
 def _read_verdict(run: RunDirectory) -> tuple[dict[str, Any] | None, tuple[str, ...]]:

@@ -31,7 +31,7 @@ def judge_run(
     ready: Mapping[str, ReadyPoint],
     rows: Sequence[Row],
     verdict: Verdict,
-    report: str,
+    report: str | None,
     kept: Kept | None = None,
 ) -> tuple[GateVerdict, ...]:
     """Judge the gates of a verdict on a run; `kept` is None while the run is being scored."""

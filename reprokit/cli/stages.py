@@ -27,6 +27,7 @@ from reprokit.cli.options import (
 )
 from reprokit.cli.output import show_bundle, show_prepared, show_sizes, show_verdict
 from reprokit.errors import UsageError
+from reprokit.finish import read_verdict, report_run, score_run
 from reprokit.machine import Machine
 from reprokit.pipeline import (
     Request,
@@ -34,11 +35,8 @@ from reprokit.pipeline import (
     plan_claim,
     prepare_bundle,
     prepare_run,
-    read_verdict,
-    report_run,
     run_bundled,
     run_invocations,
-    score_run,
 )
 
 

@@ -39,7 +39,7 @@ class Kept:
 
 
 def judge_artifacts(
-    plan: Plan, rows: Sequence[Row], verdict: Verdict, report: str, kept: Kept | None = None
+    plan: Plan, rows: Sequence[Row], verdict: Verdict, report: str | None, kept: Kept | None = None
 ) -> GateVerdict:
     """Judge whether what is printed can be had from the rows again.
 
@@ -47,7 +47,7 @@ def judge_artifacts(
         plan: the plan, which names every row that must be there.
         rows: the rows as they were read from rows.jsonl.
         verdict: what was computed from these rows.
-        report: the report, or those of its sections that print estimates.
+        report: the report, or those of its sections that print estimates; None where there is none.
         kept: what a run that was kept was found to be; None while it is being scored.
     """
     findings = [*_rows(plan, rows, verdict), *_printed(report, verdict)]
@@ -77,7 +77,9 @@ def _rows(plan: Plan, rows: Sequence[Row], verdict: Verdict) -> Iterator[Finding
         yield Finding("fail", says)
 
 
-def _printed(report: str, verdict: Verdict) -> Iterator[Finding]:
+def _printed(report: str | None, verdict: Verdict) -> Iterator[Finding]:
+    if report is None:
+        return
     compared, wrong = compare_printed(report, verdict)
     yield from _complaints(wrong)
     if not wrong:

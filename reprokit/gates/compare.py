@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ def leaves(document: object) -> int:
 
 @dataclass(frozen=True)
 class Difference:
-    """One leaf that differs; `number` tells whether either side is a number."""
+    """One leaf that differs; `number` tells that both stand there and one of them is a number."""
 
     says: str
     number: bool
@@ -58,17 +59,44 @@ def _mappings(
             yield Difference(says, number=False)
         elif name not in expected:
             says = f"{place}: it says {_brief(kept[name])}, and the rows give nothing of the name"
-            yield Difference(says, number=bool(leaves(kept[name])))
+            yield Difference(says, number=False)
         else:
             yield from differences(kept[name], expected[name], place)
 
 
 def _lists(kept: list[Any], expected: list[Any], where: str) -> Iterator[Difference]:
+    """Compare entries that name themselves by their names, others by their places."""
     if len(kept) != len(expected):
         says = f"{where}: it has {len(kept)} entries, and the rows give {len(expected)}"
-        yield Difference(says, number=True)
-    for index, (one, other) in enumerate(zip(kept, expected, strict=False)):
-        yield from differences(one, other, f"{where}[{_name(other, index)}]")
+        yield Difference(says, number=False)
+    mine, its = _by_name(kept), _by_name(expected)
+    if mine is None or its is None:
+        for index, (one, other) in enumerate(zip(kept, expected, strict=False)):
+            yield from differences(one, other, f"{where}[{_name(other, index)}]")
+        return
+    for index, (name, entry) in enumerate(its.items()):
+        place = f"{where}[{_name(entry, index)}]"
+        if name in mine:
+            yield from differences(mine[name], entry, place)
+        else:
+            yield Difference(f"{place}: it is missing", number=False)
+    for index, (name, entry) in enumerate(mine.items()):
+        if name not in its:
+            says = f"{where}[{_name(entry, index)}]: the rows give nothing of the name"
+            yield Difference(says, number=False)
+    if [name for name in mine if name in its] != [name for name in its if name in mine]:
+        yield Difference(f"{where}: its entries are in another order", number=False)
+
+
+def _by_name(entries: list[Any]) -> dict[str, Any] | None:
+    """Key entries by all that they call themselves; None where that does not tell them apart."""
+    named = {}
+    for entry in entries:
+        if not isinstance(entry, Mapping):
+            return None
+        own = {key: entry[key] for key in (*_NAMED_BY, "axes") if key in entry}
+        named[json.dumps(own, sort_keys=True)] = entry
+    return named if len(named) == len(entries) else None
 
 
 def _name(entry: object, index: int) -> str:

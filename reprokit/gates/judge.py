@@ -49,14 +49,14 @@ class Judged:
 
 
 def judge(
-    verdict: Verdict, run: Judged, report: str, kept: Kept | None = None
+    verdict: Verdict, run: Judged, report: str | None, kept: Kept | None = None
 ) -> tuple[GateVerdict, ...]:
     """Judge the five gates of one run, in their order.
 
     Args:
         verdict: what `score` drew from the rows.
         run: what it was drawn from.
-        report: the report, or those of its sections that print estimates.
+        report: the report, or those of its sections that print estimates; None where there is none.
         kept: what a kept run was found to be; None while it is being scored.
     """
     return (

@@ -7,15 +7,13 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import zip_longest
 
-from reprokit.gates.compare import Difference
-
 _DIGIT = re.compile(r"\d")
 _NOTHING = "nothing"
 _LONGEST = 60
 _MOST_ALIGNED = 2000
 
 
-def differing_lines(kept: str, expected: str, name: str) -> Iterator[Difference]:
+def differing_lines(kept: str, expected: str, name: str) -> Iterator[str]:
     """Name every line of `kept` that is not as expected, by its number from 1.
 
     A line that is not there is named at the place where it should be.
@@ -30,8 +28,7 @@ def differing_lines(kept: str, expected: str, name: str) -> Iterator[Difference]
     end = _shared(ours[begin:][::-1], theirs[begin:][::-1])
     inner, outer = ours[begin : len(ours) - end], theirs[begin : len(theirs) - end]
     if max(len(inner), len(outer)) > _MOST_ALIGNED:
-        says = f"{name}: it has {len(ours)} lines, and the rows give {len(theirs)}"
-        yield Difference(says, number=True)
+        yield f"{name}: it has {len(ours)} lines, and the rows give {len(theirs)}"
         return
     for kind, low, high, other_low, other_high in SequenceMatcher(
         None, inner, outer, autojunk=False
@@ -42,20 +39,17 @@ def differing_lines(kept: str, expected: str, name: str) -> Iterator[Difference]
                 yield _difference(f"{name}:{begin + low + offset + 1}", mine, other)
 
 
-def _difference(where: str, kept: str | None, expected: str | None) -> Difference:
-    """Say the first words that differ; where only words do, no number is concerned."""
-    if kept is None or expected is None:
-        says = f"{where}: it says {_brief(kept)}, and the rows give {_brief(expected)}"
-        return Difference(says, number=bool(_DIGIT.search(kept or expected or "")))
-    pairs = list(zip_longest(kept.split(), expected.split()))
-    differing = [(one, other) for one, other in pairs if one != other] or [(kept, expected)]
-    number = _DIGIT.findall(kept) != _DIGIT.findall(expected)
-    # A number that differs says more than a word that does.
-    one, other = next(
-        ((a, b) for a, b in differing if number and _DIGIT.search(f"{a} {b}")), differing[0]
-    )
-    says = f"{where}: it says {_brief(one)}, and the rows give {_brief(other)}"
-    return Difference(says, number=number)
+def _difference(where: str, kept: str | None, expected: str | None) -> str:
+    """Say the first words that differ; a number that differs says more than a word that does."""
+    one, other = kept, expected
+    if kept is not None and expected is not None:
+        pairs = list(zip_longest(kept.split(), expected.split()))
+        differing = [(mine, its) for mine, its in pairs if mine != its] or [(kept, expected)]
+        number = _DIGIT.findall(kept) != _DIGIT.findall(expected)
+        one, other = next(
+            ((a, b) for a, b in differing if number and _DIGIT.search(f"{a} {b}")), differing[0]
+        )
+    return f"{where}: it says {_brief(one)}, and the rows give {_brief(other)}"
 
 
 def _brief(words: str | None) -> str:

@@ -23,7 +23,7 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 _ZERO_WIDTH: Final = "&#8203;"
 _HEADER: Final = ["estimate", "value", "n"]
 _VALUE: Final = re.compile(
-    r"(?P<value>-?[0-9.]+(?:e[+-]?\d+)?)(?: (?P<unit>[^\[\]]+?))?"
+    r"(?P<value>-?(?:inf|[0-9.]+(?:e[+-]?\d+)?))(?: (?P<unit>[^\[\]]+?))?"
     r"(?: \[(?P<low>[^,\]]+), (?P<high>[^,\]]+)\])?"
 )
 _LEVELS: Final = re.compile(r"(\d+) ([^,]+)")
@@ -89,7 +89,7 @@ def agrees(printed: str, value: float) -> bool:
         return False
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int) or not exact.is_finite():
-        return False
+        return number.is_infinite() and number == exact
     half = Decimal(1).scaleb(exponent) / 2
     return abs(exact - number) <= half * (1 + Decimal("1e-9"))
 
@@ -101,13 +101,24 @@ def _point(point: PointVerdict, rows: Sequence[PrintedRow]) -> Iterator[str]:
         known.setdefault(name.replace("_", " "), []).append(estimate)
     for row in rows:
         where = f"report.md:{row.line}: {row.name} of {row.place}"
-        if not known.get(row.name):
-            yield f"{where}: the verdict has no such estimate"
-        else:
-            yield from (f"{where}: {says}" for says in _wrong(row, known[row.name].pop(0)))
+        yield from (f"{where}: {says}" for says in _taken(row, known.get(row.name, [])))
     for name in _must_be_printed(point):
         if not any(row.name == name for row in rows):
             yield f"report.md: {name} of {_where(point, rows)} is not printed"
+
+
+def _taken(row: PrintedRow, waiting: list[Estimate]) -> list[str]:
+    """Compare a row with the next estimate of its name, and take that out of those that wait.
+
+    Estimates without data need not be printed, so they may be passed over; no others.
+    """
+    wrong = ["the verdict has no such estimate"]
+    while waiting:
+        estimate = waiting.pop(0)
+        wrong = list(_wrong(row, estimate))
+        if not wrong or estimate.reason != NO_DATA:
+            break
+    return wrong
 
 
 def _wrong(row: PrintedRow, estimate: Estimate) -> Iterator[str]:
@@ -162,8 +173,12 @@ def _estimates(part: Any) -> Iterator[tuple[str, Estimate]]:  # noqa: ANN401 - r
         for each in part.values():
             yield from _estimates(each)
     elif hasattr(type(part), "model_fields"):
-        for name in type(part).model_fields:
-            yield from _estimates(getattr(part, name))
+        for field in filter(_nests, (getattr(part, name) for name in type(part).model_fields)):
+            yield from _estimates(field)
+
+
+def _nests(field: object) -> bool:
+    return not isinstance(field, str | int | float | None)
 
 
 def _must_be_printed(point: PointVerdict) -> list[str]:
@@ -182,4 +197,6 @@ def _where(point: PointVerdict, rows: Sequence[PrintedRow]) -> str:
 
 def _plain(cell: str) -> str:
     """Undo what makes foreign text harmless in Markdown."""
-    return _ESCAPED.sub(r"\1", html.unescape(cell.replace(_ZERO_WIDTH, "")))
+    if "&" in cell:
+        cell = html.unescape(cell.replace(_ZERO_WIDTH, ""))
+    return _ESCAPED.sub(r"\1", cell) if "\\" in cell else cell

@@ -165,6 +165,10 @@ def _figures(point: PointVerdict) -> list[str]:
             ]
         lines += ["", f"Pooled iterations{name}, as published; they decide nothing:", ""]
         lines += table(_HEADER, _rows(stratum.published))
+        beside = [each for each in stratum.beside if each.reason != NO_DATA]
+        if beside:
+            lines += ["", f"Beside them{name}, of invocations; they decide nothing:", ""]
+            lines += table(_HEADER, _rows(beside))
     return lines
 
 

@@ -23,6 +23,7 @@ from reprokit.report.limits_section import labels_section, limits_section, repro
 from reprokit.report.markup import text
 from reprokit.report.points_section import axes_section, points_section
 from reprokit.report.proof_section import proof_section
+from reprokit.report.robustness_section import robustness_section
 from reprokit.report.wording import SYNTHETIC
 from reprokit.stack import ReadyPoint
 from reprokit.verdict.records import Verdict
@@ -61,6 +62,7 @@ def render_markdown(
         _headline(verdict),
         points_section(verdict),
         axes_section(verdict),
+        robustness_section(verdict),
         failure_shapes_section(verdict),
         failures_section(verdict),
         gates_section(verdict),

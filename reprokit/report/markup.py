@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from reprokit.verdict.wording import one_line
 
 LONGEST = 300
 
-_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_ESCAPES = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", **{each: f"\\{each}" for each in "\\`*_[]|~$"}}
+)
 # A zero-width space keeps the host of a report from making mentions, issue links and addresses.
 _BREAK = "&#8203;"
 _LIVE = re.compile(r"@(?=\w)|#(?=\d)|:(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 _BLOCK = re.compile(r"^(\s*)([-+#=]|\d+[.)])(?=\s|$|[-+#=])")
 
 
+@lru_cache(maxsize=16_384)
 def text(foreign: str, longest: int = LONGEST) -> str:
     """Write foreign text as plain text."""
-    clean = one_line(foreign, longest)
-    clean = "".join(_ENTITIES.get(letter, letter) for letter in clean)
-    clean = _SPECIAL.sub(r"\\\1", clean)
+    clean = one_line(foreign, longest).translate(_ESCAPES)
     clean = _LIVE.sub(lambda found: found.group() + _BREAK, clean)
     return _BLOCK.sub(rf"\1{_BREAK}\2", clean)
 

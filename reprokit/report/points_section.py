@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reprokit.records import Arm, Estimate, Scalar
 from reprokit.report.markup import code, table, text
+from reprokit.report.variance_section import variance_lines
 from reprokit.report.wording import estimate_words, reason_words
 from reprokit.verdict.records import AxisEffect, PointVerdict, Survival, Verdict
 from reprokit.verdict.wording import (
@@ -109,7 +110,7 @@ def axes_section(verdict: Verdict) -> list[str]:
         ]
         if _pairs(effect) > _MOST_PAIRS:
             lines.append(f"  - and {count(_pairs(effect) - _MOST_PAIRS, 'more pair')}")
-    return lines
+    return [*lines, *variance_lines(verdict)]
 
 
 def _effect(effect: AxisEffect) -> str:

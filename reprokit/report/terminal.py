@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from reprokit.records import Arm
 from reprokit.report.gates_section import gates_line
 from reprokit.report.points_section import headline_estimate, headline_name
+from reprokit.report.robustness_section import robustness_line
 from reprokit.report.wording import SYNTHETIC, estimate_words, label_words
 from reprokit.verdict.outcome import Outcome
 from reprokit.verdict.records import PointVerdict, Verdict
@@ -50,7 +51,8 @@ def render_terminal(verdict: Verdict) -> RenderableType:
     if SYNTHETIC in verdict.labels:
         headline.append(f"\n{label_words(SYNTHETIC)}", style="default")
     gates = [Text(gates_line(verdict.gates))] if verdict.gates else []
-    return Group(table, headline, *gates)
+    robust = robustness_line(verdict)
+    return Group(table, headline, *([Text(one_line(robust, 600))] if robust else []), *gates)
 
 
 def style(outcome: Outcome) -> str:

@@ -27,6 +27,7 @@ METHOD: Final = (
     "range (Games & Howell 1976)"
 )
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
+_DEGREE = 32
 _REACH = 8.0  # standard deviations; beyond lies less than 1e-14 of a normal distribution
 
 
@@ -102,7 +103,6 @@ def _ratio(name: str, logs: tuple[float, float, float], of: LogMean, level: floa
     )
 
 
-@lru_cache(maxsize=4096)
 def range_quantile(level: float, groups: int, df: float) -> float:
     """Quantile of the studentised range; scipy.stats.studentized_range.ppf, many times as fast.
 
@@ -113,8 +113,20 @@ def range_quantile(level: float, groups: int, df: float) -> float:
     """
     if groups == 2:
         return math.sqrt(2.0) * t_quantile(0.5 + level / 2.0, df)
-    spreads = _spreads(df)
+    return math.exp(float(_curve(level, groups)(1.0 / df)))
+
+
+@lru_cache(maxsize=64)
+def _curve(level: float, groups: int) -> np.polynomial.Chebyshev:
+    """Log of the quantile over 1 / df from 0 to 1: Welch's df differ from pair to pair."""
+    inverse = (np.polynomial.chebyshev.chebpts1(_DEGREE + 1) + 1.0) / 2.0
+    logs = [math.log(_solved(level, groups, 1.0 / float(each))) for each in inverse]
+    return np.polynomial.Chebyshev.fit(inverse, logs, _DEGREE, domain=[0.0, 1.0])
+
+
+def _solved(level: float, groups: int, df: float) -> float:
     high = 2.0
+    spreads = _spreads(df)
     while _probability(high, groups, spreads) < level:
         high *= 2.0
     return float(

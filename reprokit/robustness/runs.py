@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
-from reprokit.records import STOPPED_EARLY, Arm, Row, RowStatus
+from reprokit.records import STOPPED_EARLY, Arm, CompileDecision, Row, RowStatus
 from reprokit.stats.sample import ArmSample, Undefined, arm_sample
 
 # What the subject itself did wrong; the other statuses say that it was not, or badly, measured.
@@ -45,6 +46,35 @@ class Launch:
     process: str
     rows: tuple[Row, ...]
     missing: int = 0
+
+    @cached_property
+    def told(self) -> tuple[Row, ...]:
+        """Rows but those that were not made because equal failures before them were enough."""
+        return tuple(row for row in self.rows if not _stopped_early(row))
+
+    @cached_property
+    def statuses(self) -> frozenset[RowStatus]:
+        """What became of its rows."""
+        return frozenset(row.status for row in self.told)
+
+    @cached_property
+    def unproven(self) -> bool:
+        """True where a row may have survived, and only the proof that it compiled is missing."""
+        return RowStatus.SILENT_FALLBACK in self.statuses and any(map(_unproven, self.told))
+
+    @cached_property
+    def _values(self) -> dict[str, list[float]]:
+        return {}
+
+    def values(self, metric: str) -> list[float]:
+        """Return the values that count."""
+        if metric not in self._values:
+            self._values[metric] = [
+                row.values[metric]
+                for row in self.rows
+                if row.status is RowStatus.OK and not row.cold and metric in row.values
+            ]
+        return self._values[metric]
 
 
 @dataclass(frozen=True)
@@ -103,9 +133,9 @@ def fate_of(launches: Sequence[Launch]) -> Fate:
 
     Invocations that were not made because equal failures were enough say nothing more.
     """
-    if any(launch.missing for launch in launches):
+    if any(launch.missing or launch.unproven for launch in launches):
         return Fate.UNKNOWN
-    statuses = {row.status for row in _told(launches)}
+    statuses = frozenset[RowStatus]().union(*(launch.statuses for launch in launches))
     if not statuses or statuses - _FAILED - {RowStatus.OK}:
         return Fate.UNKNOWN
     if RowStatus.OK not in statuses:
@@ -115,14 +145,14 @@ def fate_of(launches: Sequence[Launch]) -> Fate:
 
 def failures(launches: Sequence[Launch]) -> tuple[int, int]:
     """Count (failed, attempted) rows, statuses of failure only."""
-    told = list(_told(launches))
+    told = [row for launch in launches for row in launch.told]
     failed = sum(row.status in _FAILED for row in told)
     return failed, failed + sum(row.status is RowStatus.OK for row in told)
 
 
 def process_count(launches: Sequence[Launch]) -> int:
     """Count the processes that were really started."""
-    return len({launch.process for launch in launches if any(True for _ in _told([launch]))})
+    return len({launch.process for launch in launches if launch.told})
 
 
 def processes_of(launches: Sequence[Launch]) -> frozenset[str]:
@@ -134,26 +164,23 @@ def sample_of(metric: str, launches: Sequence[Launch]) -> ArmSample | Undefined:
     """Reduce an arm to one log mean time per process."""
     by_process: dict[str, list[float]] = {}
     for launch in launches:
-        by_process.setdefault(launch.process, []).extend(_values(metric, launch))
+        by_process.setdefault(launch.process, []).extend(launch.values(metric))
     return arm_sample(metric, list(by_process.values()))
 
 
 def pooled_values(metric: str, launches: Sequence[Launch]) -> list[float]:
     """Return all usable iterations, as published indices pool them."""
-    return [value for launch in launches for value in _values(metric, launch)]
+    return [value for launch in launches for value in launch.values(metric)]
 
 
-def _told(launches: Sequence[Launch]) -> Iterable[Row]:
-    for launch in launches:
-        for row in launch.rows:
-            early = (row.reason or "").partition(":")[0] == STOPPED_EARLY
-            if not (row.status is RowStatus.NOT_RUN and early):
-                yield row
+def _stopped_early(row: Row) -> bool:
+    if row.status is not RowStatus.NOT_RUN:
+        return False
+    return (row.reason or "").partition(":")[0] == STOPPED_EARLY
 
 
-def _values(metric: str, launch: Launch) -> list[float]:
-    return [
-        row.values[metric]
-        for row in launch.rows
-        if row.status is RowStatus.OK and not row.cold and metric in row.values
-    ]
+def _unproven(row: Row) -> bool:
+    if row.status is not RowStatus.SILENT_FALLBACK:
+        return False
+    seen = row.evidence.compile
+    return seen is None or seen.decision not in {CompileDecision.FELL_BACK, CompileDecision.PARTLY}

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special
 
 from reprokit.metrics import METRICS
 from reprokit.records import Estimate
+from reprokit.stats.quantile import quantiles
 from reprokit.stats.ratio import unknown
 from reprokit.stats.sample import (
     IMPOSSIBLE,
@@ -70,39 +74,115 @@ def bootstrap_contrast(
     return _estimate("bootstrap_contrast", "ratio", log, 1.0, level, resamples, seed)
 
 
+def bootstrap_both(
+    metric: str,
+    subject: Invocations,
+    baseline: Invocations,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Return both rates and the contrast, the same as one by one and in less time."""
+    arms = [_block(metric, arm) for arm in (subject, baseline)]
+    unit, sign = METRICS[metric].unit, 1.0 if is_time(metric) else -1.0
+    rates = [
+        _estimate(
+            f"bootstrap_{metric}",
+            unit,
+            _of_blocks([arm], level, resamples, seed),
+            sign,
+            level,
+            resamples,
+            seed,
+        )
+        for arm in arms
+    ]
+    log = _of_blocks(arms, level, resamples, seed)
+    both = _estimate("bootstrap_contrast", "ratio", log, 1.0, level, resamples, seed)
+    return rates[0], rates[1], both
+
+
 class _Block:
     """One arm as a padded matrix of times, in an order that depends on content alone.
 
     Attributes:
-        times: (k, longest) times, padded with ones; `lengths` says how many of a row count.
+        times: (k, longest) times, padded with zeros; `lengths` says how many of a row count.
         means: the m_i, log mean times.
     """
 
     def __init__(self, arrays: list[FloatArray]) -> None:
-        ordered = sorted((np.sort(each) for each in arrays), key=lambda each: (each.size, *each))
-        self.lengths = np.array([each.size for each in ordered])
-        self.times = np.ones((len(ordered), int(self.lengths.max())))
-        for row, each in zip(self.times, ordered, strict=True):
+        rows = [np.sort(each) for each in arrays]
+        rows.sort(key=lambda each: (each.size, *each.tolist()))
+        self.lengths = np.array([each.size for each in rows])
+        self.times = np.zeros((len(rows), int(self.lengths[-1])))
+        for row, each in zip(self.times, rows, strict=True):
             row[: each.size] = each
-        self.means = np.log([float(each.mean()) for each in ordered])
+        self.means = np.log(self.times.sum(axis=1) / self.lengths)
+        self._draws: dict[tuple[int, int, int], FloatArray] = {}
 
-    def draw(self, resamples: int, stream: np.random.Generator) -> FloatArray:
-        """Resample the mean of the m_i; memory is bounded by chunks."""
-        count, longest = self.times.shape
+    def draw(self, resamples: int, seed: int, stream: int) -> FloatArray:
+        """Resample the mean of the m_i; the same draws when asked again."""
+        key = (resamples, seed, stream)
+        if key not in self._draws:
+            self._draws[key] = self._draw(*key)
+        return self._draws[key]
+
+    def _draw(self, resamples: int, seed: int, stream: int) -> FloatArray:
+        """Bound the memory by drawing in chunks."""
         step = max(1, _CHUNK // self.times.size)
-        parts = []
-        for start in range(0, resamples, step):
-            rows = min(step, resamples - start)
-            chosen = stream.integers(0, count, (rows, count))
-            lengths = self.lengths[chosen]
-            inside = (stream.random((rows, count, longest)) * lengths[:, :, None]).astype(np.intp)
-            picked = self.times.ravel()[inside + (chosen * longest)[:, :, None]]
-            if self.lengths.min() == longest:
-                sums = picked.sum(axis=2)
-            else:
-                sums = np.where(np.arange(longest) < lengths[:, :, None], picked, 0.0).sum(axis=2)
-            parts.append(np.log(sums / lengths).mean(axis=1))
-        return np.concatenate(parts)
+        lengths = tuple(self.lengths.tolist())
+        if step >= resamples:
+            return self._means(_drawn_once(lengths, resamples, seed, stream))
+        generator = _stream(seed, stream)
+        return np.concatenate(
+            [
+                self._means(_drawn(lengths, min(step, resamples - start), generator))
+                for start in range(0, resamples, step)
+            ]
+        )
+
+    def _means(self, drawn: _Drawn) -> FloatArray:
+        # Iterations lie along the first axis: adding up whole rows is what a processor does best.
+        picked = self.times.ravel()[drawn.places]
+        if drawn.counts is not None:
+            picked *= np.arange(picked.shape[0])[:, np.newaxis] < drawn.counts
+        sums = picked.sum(axis=0)
+        logs = np.log(sums / (picked.shape[0] if drawn.counts is None else drawn.counts))
+        return np.asarray(logs.reshape(-1, self.times.shape[0]).mean(axis=1), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Which iterations some resamples take.
+
+    Attributes:
+        places: (longest, resamples k) places in a block's matrix, processes of a resample together.
+        counts: how many of each column count; None where all do.
+    """
+
+    places: npt.NDArray[np.intp]
+    counts: npt.NDArray[np.intp] | None
+
+
+def _stream(seed: int, stream: int) -> np.random.Generator:
+    return np.random.default_rng(seed).spawn(stream + 1)[stream]
+
+
+def _drawn(lengths: tuple[int, ...], resamples: int, generator: np.random.Generator) -> _Drawn:
+    """Draw processes with replacement, then iterations inside each."""
+    count, longest = len(lengths), max(lengths)
+    chosen = generator.integers(0, count, (resamples, count))
+    counts = np.array(lengths)[chosen]
+    shares = generator.random((resamples, count, longest))
+    inside = (shares * counts[:, :, None]).astype(np.intp) + (chosen * longest)[:, :, None]
+    places = np.ascontiguousarray(inside.reshape(-1, longest).T)
+    return _Drawn(places, None if min(lengths) == longest else counts.ravel())
+
+
+@lru_cache(maxsize=8)
+def _drawn_once(lengths: tuple[int, ...], resamples: int, seed: int, stream: int) -> _Drawn:
+    """Draw for all arms of the same sizes at once: what is drawn does not depend on the times."""
+    return _drawn(lengths, resamples, _stream(seed, stream))
 
 
 _Log = tuple[float, float, float, dict[str, int]]
@@ -112,20 +192,25 @@ def _bootstrap(
     metric: str, arms: Sequence[Invocations], level: float, resamples: int, seed: int
 ) -> _Log | Undefined:
     """Value and interval on the log scale, and n; of one arm, or of the first over the second."""
+    return _of_blocks([_block(metric, arm) for arm in arms], level, resamples, seed)
+
+
+def _of_blocks(
+    arms: Sequence[_Block | Undefined], level: float, resamples: int, seed: int
+) -> _Log | Undefined:
     blocks: list[_Block] = []
     for arm in arms:
-        block = _block(metric, arm)
-        if isinstance(block, Undefined):
-            return block
-        blocks.append(block)
+        if isinstance(arm, Undefined):
+            return arm
+        blocks.append(arm)
     if resamples * (1.0 - level) / 2.0 < 1.0:
         return Undefined(TOO_FEW_RESAMPLES)
     signs = (1.0, -1.0)[: len(blocks)]
     # Streams go by content, so that exchanging the arms gives the exact reciprocal.
     order = sorted(range(len(blocks)), key=lambda index: tuple(blocks[index].means))
     draws = np.zeros(resamples)
-    for index, stream in zip(order, np.random.default_rng(seed).spawn(len(blocks)), strict=True):
-        draws += signs[index] * blocks[index].draw(resamples, stream)
+    for stream, index in enumerate(order):
+        draws += signs[index] * blocks[index].draw(resamples, seed, stream)
     signed = [sign * block.means for sign, block in zip(signs, blocks, strict=True)]
     value = math.fsum(float(means.mean()) for means in signed)
     ends = _bca(value, draws, signed, level)
@@ -140,13 +225,14 @@ def _bootstrap(
 
 
 def _block(metric: str, invocations: Invocations) -> _Block | Undefined:
-    arrays = [as_times(metric, values) for values in invocations if len(values)]
-    if not arrays:
+    there = [values for values in invocations if len(values)]
+    if not there:
         return Undefined(NO_DATA)
+    flat = as_times(metric, np.concatenate(there))
+    arrays = np.split(flat, np.cumsum([len(values) for values in there[:-1]]))
     with np.errstate(over="ignore"):
-        sums = [float(array.sum()) for array in arrays]
-    if not all(math.isfinite(total) and total > 0 for total in sums):
-        return Undefined(IMPOSSIBLE)
+        if not bool((flat > 0).all() and math.isfinite(float(flat.sum()))):
+            return Undefined(IMPOSSIBLE)
     if len(arrays) < 2:
         return Undefined(TOO_FEW)
     block = _Block(arrays)
@@ -173,8 +259,8 @@ def _bca(
         if acceleration * reach >= 1.0:
             return Undefined(DEGENERATE)
         shares.append(float(special.ndtr(bias + reach / (1.0 - acceleration * reach))))
-    low, high = np.quantile(draws, shares)
-    return float(low), float(high)
+    low, high = quantiles(draws, shares)
+    return low, high
 
 
 def _estimate(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -155,6 +156,7 @@ def _standardised(
     )
 
 
+@lru_cache(maxsize=256)
 def noncentrality(t: float, df: int, level: float) -> tuple[float, float]:
     """Interval of the noncentrality of which `t` is a draw with df degrees of freedom."""
     tail = (1.0 - level) / 2.0

@@ -15,6 +15,7 @@ from itertools import combinations
 from typing import Final
 
 import numpy as np
+from scipy import linalg
 
 from reprokit.records import Scalar
 from reprokit.stats.point_noise import IntArray, NoiseSample, PointNoise
@@ -25,8 +26,8 @@ Term = tuple[str, ...]
 
 MOST_COLUMNS: Final = 160
 """Of an incomplete grid's model; beyond it interactions are left to the rest."""
-# Relative size below which a column, or a part of one, is rounding.
-_RANK: Final = 1e-9
+# Relative square of a column's length below which it, or a part of it, is rounding.
+_RANK: Final = 1e-10
 
 
 @dataclass(frozen=True)
@@ -117,16 +118,25 @@ class Grid:
         return Space(df, projected, noise)
 
     def spanned(self, term: Term, given: Sequence[Term]) -> Space:
-        """Return what a term adds to the mean and some other terms, gaps or not."""
-        basis = _orthonormal(self._columns([(), *given]))
-        own = self._columns([term])
-        left = own - basis @ (basis.T @ own)
-        left -= basis @ (basis.T @ left)
-        q = _orthonormal(left, float(np.abs(own).max()) * math.sqrt(self.size))
+        """Return what a modelled term adds to the mean and some others, gaps or not."""
+        model = self._model
+        own, base = model.columns[:, model.places[term]], model.at([(), *given])
+        products = model.products[np.ix_(base, model.places[term])]
+        shared = _solve(model.products[np.ix_(base, base)], products)
+        q = _orthonormal(own - model.columns[:, base] @ shared, float((own**2).sum()))
         noise = self._noise.through(
             np.einsum("ij,ij->i", q, q), lambda at: np.asarray(q[at] @ q[at].T)
         )
         return Space(q.shape[1], q @ (q.T @ self.values), noise)
+
+    def left(self) -> Space:
+        """Return what no modelled term holds, gaps or not."""
+        q = _orthonormal(self._model.columns)
+        noise = self._noise.through(
+            1.0 - np.einsum("ij,ij->i", q, q),
+            lambda at: np.asarray(np.eye(at.size) - q[at] @ q[at].T),
+        )
+        return Space(self.size - q.shape[1], self.values - q @ (q.T @ self.values), noise)
 
     def modelled(self) -> tuple[Term, ...]:
         """Terms that a model of an incomplete grid holds: the main effects, and what else fits."""
@@ -162,10 +172,13 @@ class Grid:
                 block *= share
         return block
 
-    def _columns(self, terms: Sequence[Term]) -> FloatArray:
+    @cached_property
+    def _model(self) -> _Model:
         """Columns of a model: indicators of all labels but the first, and their products."""
-        found = []
-        for term in terms:
+        found: list[FloatArray] = []
+        places: dict[Term, IntArray] = {}
+        width = 0
+        for term in ((), *self.modelled()):
             columns = np.ones((self.size, 1))
             for axis in term:
                 labels = np.arange(1, self.sizes[axis])
@@ -174,13 +187,43 @@ class Grid:
                     self.size, -1
                 )
             found.append(columns)
-        return np.concatenate(found, axis=1)
+            places[term] = np.arange(width, width + columns.shape[1])
+            width += columns.shape[1]
+        every = np.concatenate(found, axis=1)
+        return _Model(every, every.T @ every, places)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """Columns of all terms of a model, and their products with each other."""
+
+    columns: FloatArray
+    products: FloatArray
+    places: dict[Term, IntArray]
+
+    def at(self, terms: Sequence[Term]) -> IntArray:
+        """Return the columns of some terms."""
+        return np.concatenate([self.places[term] for term in terms])
+
+
+def _solve(products: FloatArray, right: FloatArray) -> FloatArray:
+    """Solve the normal equations; where columns say the same, by the shortest solution."""
+    try:
+        factor, lower = linalg.cho_factor(products)
+    except linalg.LinAlgError:
+        return np.asarray(np.linalg.pinv(products, rcond=_RANK, hermitian=True) @ right)
+    if float((np.diag(factor) ** 2).min()) <= _RANK * float(np.diag(products).max()):
+        return np.asarray(np.linalg.pinv(products, rcond=_RANK, hermitian=True) @ right)
+    return np.asarray(linalg.cho_solve((factor, lower), right))
 
 
 def _orthonormal(columns: FloatArray, scale: float | None = None) -> FloatArray:
-    """Return an orthonormal basis of the columns; what is rounding beside `scale` is none."""
+    """Return an orthonormal basis of the columns; what is rounding beside `scale` is none.
+
+    By their products: columns of indicators are far from the limits of a double.
+    """
     if columns.shape[1] == 0:
         return columns
-    left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-    kept = sizes > _RANK * (scale or float(sizes[0]) or 1.0)
-    return np.asarray(left[:, kept])
+    squares, turned = np.linalg.eigh(columns.T @ columns)
+    kept = squares > _RANK * (scale or float(squares[-1]) or 1.0)
+    return np.asarray(columns @ (turned[:, kept] / np.sqrt(squares[kept])))

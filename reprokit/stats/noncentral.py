@@ -35,7 +35,9 @@ def true_squares(
     """
     tail = (1.0 - level) / 2.0
     variances = scale * _variances(noise_df)
-    return _solve(squares, df, variances, 1.0 - tail), _solve(squares, df, variances, tail)
+    least = _solve(squares, df, variances, 1.0 - tail)
+    # Less than noise alone would give is luck, and no evidence that there is less than nothing.
+    return least, _solve(max(squares, scale * df), df, variances, tail)
 
 
 def probability_under(squares: float, df: float, variances: FloatArray, true: float) -> float:
@@ -73,6 +75,6 @@ def _solve(squares: float, df: float, variances: FloatArray, probability: float)
             0.0,
             high,
             xtol=1e-300,
-            rtol=1e-9,
+            rtol=1e-13,
         )
     )

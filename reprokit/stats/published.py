@@ -6,12 +6,15 @@ iterations of one process are not independent, and their intervals are far too n
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from reprokit.metrics import METRICS
 from reprokit.records import Estimate
+from reprokit.stats.quantile import quantiles
 from reprokit.stats.ratio import unknown
 from reprokit.stats.sample import IMPOSSIBLE, NO_DATA, FloatArray
 
@@ -50,12 +53,12 @@ def pooled_mean_bootstrap(
         return unknown(name, unit, method, NO_DATA)
     if not bool(np.isfinite(values).all()):
         return unknown(name, unit, method, IMPOSSIBLE)
-    low, high = np.quantile(_resampled_means(values, seed), [(1 - level) / 2, (1 + level) / 2])
+    low, high = quantiles(_resampled_means(values, seed), [(1 - level) / 2, (1 + level) / 2])
     return Estimate(
         name=name,
         value=float(values.mean()),
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
         unit=unit,
         level=level,
         method=method,
@@ -65,6 +68,8 @@ def pooled_mean_bootstrap(
 
 
 def _resampled_means(values: FloatArray, seed: int) -> FloatArray:
+    if values.size <= _CHUNK // RESAMPLES:
+        return np.asarray(values[_drawn(int(values.size), seed)].mean(axis=1))
     generator = np.random.default_rng(seed)
     rows = max(1, min(RESAMPLES, _CHUNK // values.size))
     means = [
@@ -73,3 +78,9 @@ def _resampled_means(values: FloatArray, seed: int) -> FloatArray:
         for start in range(0, RESAMPLES, rows)
     ]  # fmt: skip
     return np.concatenate(means)
+
+
+@lru_cache(maxsize=4)
+def _drawn(size: int, seed: int) -> npt.NDArray[np.int64]:
+    """Draw for all samples of one size at once: what is drawn does not depend on the values."""
+    return np.random.default_rng(seed).integers(0, size, (RESAMPLES, size))

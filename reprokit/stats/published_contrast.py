@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Final
 
 import numpy as np
-from scipy import stats
 
 from reprokit.records import Estimate
 from reprokit.stats.effect import TOO_FEW_ITERATIONS, cohens_d, usable
+from reprokit.stats.logmean import t_upper_tail
 from reprokit.stats.published import pooled_mean_bootstrap
 from reprokit.stats.ratio import unknown
 from reprokit.stats.sample import IMPOSSIBLE, NO_DATA, ZERO_VARIANCE, FloatArray, Undefined
@@ -95,8 +95,13 @@ def published_welch_p(baseline: FloatArray, subject: FloatArray) -> Estimate:
     refused = usable(baseline, subject, "iterations")
     if isinstance(refused, Undefined):
         return unknown(name, "probability", method, refused.reason)
-    scale = float(np.abs(np.concatenate((baseline, subject))).max())
-    value = float(stats.ttest_ind(baseline / scale, subject / scale, equal_var=False).pvalue)
+    scale = max(float(np.abs(baseline).max()), float(np.abs(subject).max()))
+    first, second = baseline / scale, subject / scale
+    parts = (float(first.var(ddof=1)) / first.size, float(second.var(ddof=1)) / second.size)
+    variance = math.fsum(parts)
+    df = variance**2 / (parts[0] ** 2 / (first.size - 1) + parts[1] ** 2 / (second.size - 1))
+    statistic = abs(float(first.mean() - second.mean())) / math.sqrt(variance)
+    value = min(1.0, 2.0 * t_upper_tail(statistic, df))
     if not math.isfinite(value):
         return unknown(name, "probability", method, IMPOSSIBLE)
     return _of_two(name, "probability", method, value, baseline, subject)

@@ -100,15 +100,17 @@ def arm_sample(
         The sample, or `no_data` without any iteration, `impossible_value` where any value is zero,
         negative or not finite: a clock that lies once is not believed elsewhere.
     """
-    arrays = [as_times(metric, values) for values in invocations if len(values)]
-    if not arrays:
+    there = [values for values in invocations if len(values)]
+    if not there:
         return Undefined(NO_DATA)
-    with np.errstate(over="ignore"):
-        times = [float(array.mean()) for array in arrays]
-    means = [math.log(time) if time > 0 else math.nan for time in times]
-    if not all(math.isfinite(mean) for mean in means):
+    flat = as_times(metric, np.concatenate(there))
+    lengths = np.array([len(values) for values in there])
+    with np.errstate(all="ignore"):
+        sums = np.add.reduceat(flat, np.concatenate(([0], lengths[:-1])).cumsum())
+        means = np.log(sums / lengths)
+    if not bool(np.isfinite(means).all()):
         return Undefined(IMPOSSIBLE)
-    return ArmSample(tuple(means), sum(array.size for array in arrays))
+    return ArmSample(tuple(means.tolist()), int(flat.size))
 
 
 def has_no_spread(means: Sequence[float]) -> bool:

@@ -39,6 +39,8 @@ _SPREAD = "standard deviation of the points' log ratios less the processes' nois
 _NOISE = "noise of the processes in the sum of squares of all points"
 # Relative difference that rounding leaves between two sums of squares.
 _EQUAL: Final = 1e-9
+# A share that is nothing but rounding differs between machines; nobody needs it to the last digit.
+_DIGITS: Final = 9
 
 
 class TermShare(Record):
@@ -191,14 +193,12 @@ def _with_gaps(whole: _Whole, term: Term, modelled: Sequence[Term]) -> TermShare
 def _rest(whole: _Whole) -> Estimate | None:
     """Return the share of all that no modelled term holds."""
     grid = whole.grid
+    if not grid.complete:
+        rest = grid.left()
+        return _share(whole, rest, "rest") if rest.df > 0 else None
     rest = whole.total
-    if grid.complete:
-        for term in grid.terms:
-            rest = rest.without(grid.balanced(term))
-    else:
-        first, *others = grid.modelled()
-        for index, term in enumerate([first, *others]):
-            rest = rest.without(grid.spanned(term, [first, *others][:index]))
+    for term in grid.terms:
+        rest = rest.without(grid.balanced(term))
     return _share(whole, rest, "rest") if rest.df > 0 else None
 
 
@@ -222,9 +222,9 @@ def _share(whole: _Whole, part: Space, name: str) -> Estimate:
     high = most / (most + least_left) if most > 0.0 else 0.0
     return Estimate(
         name=name,
-        value=value,
-        low=min(low, value),
-        high=max(high, value),
+        value=round(value, _DIGITS),
+        low=round(min(low, value), _DIGITS),
+        high=round(max(high, value), _DIGITS),
         unit="proportion",
         level=whole.level,
         method=method,
@@ -244,9 +244,11 @@ def _true_squares(grid: Grid, space: Space, level: float) -> tuple[float, float]
     the direction in which the values lie where it is larger.
     """
     noise, squares = float(space.noise.sum()), space.squares
-    if noise <= 0.0 or squares <= 0.0:
+    if noise <= 0.0:
         return squares, squares
-    scale = max(noise / space.df, grid.variance_along(space.projected))
+    scale = noise / space.df
+    if squares > 0.0:
+        scale = max(scale, grid.variance_along(space.projected))
     return true_squares(squares, scale, noise / scale, grid.degrees_of_noise(space.noise), level)
 
 
@@ -260,9 +262,9 @@ def _spread(whole: _Whole, low: float, high: float) -> Estimate:
         return unknown("spread", "ratio", _SPREAD, IMPOSSIBLE)
     return Estimate(
         name="spread",
-        value=value,
-        low=min(least, value),
-        high=max(most, value) if math.isfinite(most) else None,
+        value=round(value, _DIGITS),
+        low=round(min(least, value), _DIGITS),
+        high=round(max(most, value), _DIGITS) if math.isfinite(most) else None,
         unit="ratio",
         level=whole.level,
         method=_SPREAD,
@@ -274,7 +276,7 @@ def _noise(whole: _Whole) -> Estimate:
     squares = whole.total.squares
     if squares <= 0.0:
         return unknown("noise", "proportion", _NOISE, NOTHING_BEYOND_NOISE)
-    value = min(1.0, float(np.sum(whole.total.noise)) / squares)
+    value = round(min(1.0, float(np.sum(whole.total.noise)) / squares), _DIGITS)
     return Estimate(name="noise", value=value, unit="proportion", method=_NOISE, n=whole.n)
 
 

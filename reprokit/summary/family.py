@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from reprokit.claim.model import Conclusion
 from reprokit.errors import DamagedRunError
 from reprokit.kept.records import KeptRun
 from reprokit.records import Arm, Estimate
 from reprokit.stats.family import Adjusted, difference_p, holm
 from reprokit.stats.logmean import difference
+from reprokit.stats.sample import NO_DATA, Undefined
 from reprokit.summary.decisions import decision_p
 from reprokit.summary.records import Comparison, Member
-from reprokit.verdict.figures import conclusion_of, figures_of, metric_of
+from reprokit.verdict.arm_means import arm_means, stratum_means
+from reprokit.verdict.figures import Figures, conclusion_of, metric_of
 from reprokit.verdict.margin import effective_margin
 from reprokit.verdict.outcome import Outcome
 from reprokit.verdict.processes import log_mean_of
 from reprokit.verdict.records import PointVerdict
 from reprokit.verdict.score import recombined
 from reprokit.verdict.survival import survival_of
-from reprokit.verdict.units import Unit, arms_of, make_units
+from reprokit.verdict.units import Unit, make_units
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,25 @@ def comparisons_of(runs: Sequence[Scored]) -> tuple[Comparison, ...]:
 
 
 def _p(run: KeptRun, unit: Unit, point: PointVerdict) -> Estimate:
-    expect, level = conclusion_of(run.claim), run.claim.protocol.level
+    expect = conclusion_of(run.claim)
     margin = effective_margin(run.claim)
-    arms = arms_of(run.plan, (stratum.cell for stratum in unit.strata))
     return decision_p(
         expect,
         Outcome.INVALID if run.gate_failed else point.on_figures,
-        figures_of(unit, expect, arms, level),
+        _figures(unit, expect),
         lambda at: survival_of(unit, Arm.SUBJECT, at).crash_rate,
         margin.value if margin else 1.0,
     )
+
+
+def _figures(unit: Unit, expect: Conclusion) -> Figures:
+    """Estimate what a decision rests on, and nothing of what stands beside it."""
+    metric = metric_of(expect)
+    if metric is None:
+        nothing = Undefined(NO_DATA)
+        return Figures(dict.fromkeys(Arm, nothing), nothing, (), ())
+    means = arm_means(unit, metric, stratum_means(unit, metric))
+    return Figures(means, difference(means[Arm.SUBJECT], means[Arm.BASELINE]), (), ())
 
 
 def _member(run: KeptRun, point: PointVerdict, p: Estimate, adjusted: Adjusted) -> Member:

@@ -8,7 +8,7 @@ can be compared the answer is `cannot_tell`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 from reprokit.records import Scalar
 from reprokit.verdict.outcome import Outcome
@@ -17,6 +17,8 @@ from reprokit.verdict.records import AxisEffect, OutcomePair, PointVerdict
 Setting = tuple[tuple[str, Scalar], ...]
 Line = dict[Scalar, Outcome]
 """Outcomes along one axis at one setting of all the others."""
+_Told = frozenset[tuple[frozenset[Scalar], bool]]
+"""Pairs of values, and whether their outcomes differ."""
 
 
 def attribute(
@@ -100,23 +102,31 @@ def _interactions(lines: Mapping[Setting, Line]) -> tuple[str, ...]:
     Two settings disagree when the same pair of values differs at one and is equal at the other.
     Of the disagreeing settings those nearest to each other are the evidence.
     """
+    alike: dict[_Told, list[Setting]] = {}
+    for held, line in lines.items():
+        alike.setdefault(_told(line), []).append(held)
     disagreeing = [
         [name for (name, value) in one if dict(other).get(name) != value]
-        for one, other in combinations(lines, 2)
-        if _disagree(lines[one], lines[other])
+        for first, second in combinations(alike, 2)
+        if _disagree(first, second)
+        for one, other in product(alike[first], alike[second])
     ]
     if not disagreeing:
         return ()
     nearest = min(len(names) for names in disagreeing)
-    found = (name for names in disagreeing if len(names) == nearest for name in names)
-    return tuple(dict.fromkeys(found))
+    # In the order of the axes, whatever the order of the settings.
+    found = {name for names in disagreeing if len(names) == nearest for name in names}
+    return tuple(dict.fromkeys(name for held in lines for name, _ in held if name in found))
 
 
-def _disagree(one: Line, other: Line) -> bool:
-    return any(
-        {_differs(one, pair), _differs(other, pair)} == {True, False}
-        for pair in combinations(one, 2)
-    )
+def _told(line: Line) -> _Told:
+    """Say of each pair of values whether it differs, as far as that is decided."""
+    pairs = ((frozenset(pair), _differs(line, pair)) for pair in combinations(line, 2))
+    return frozenset((pair, differs) for pair, differs in pairs if differs is not None)
+
+
+def _disagree(one: _Told, other: _Told) -> bool:
+    return any((pair, not differs) in other for pair, differs in one)
 
 
 def _missing(axis: str, lines: Mapping[Setting, Line]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,9 @@ from reprokit.stats.logmean import LogMean, difference
 from reprokit.stats.published import pooled_mean_bootstrap, pooled_statistic
 from reprokit.stats.ratio import contrast, gain, measured_rate, overhead, ratio_to_value
 from reprokit.stats.sample import NO_DATA, Undefined, arm_sample, in_metric
-from reprokit.verdict.processes import combined, log_mean_of, values_of
+from reprokit.verdict.arm_means import arm_means, stratum_means
+from reprokit.verdict.beside import beside, published_beside
+from reprokit.verdict.processes import values_of
 from reprokit.verdict.records import InvocationSummary, StratumVerdict
 from reprokit.verdict.units import MeasuredInvocation, Stratum, Unit
 
@@ -49,17 +52,8 @@ def figures_of(unit: Unit, expect: Conclusion, arms: dict[Arm, str], level: floa
     if metric is None:
         nothing = Undefined(NO_DATA)
         return Figures(dict.fromkeys(Arm, nothing), nothing, (), ())
-    per_stratum = [
-        {arm: log_mean_of(metric, stratum.launches[arm]) for arm in Arm} for stratum in unit.strata
-    ]
-    means = {
-        arm: combined(
-            metric,
-            [stratum.launches[arm] for stratum in unit.strata],
-            [found[arm] for found in per_stratum],
-        )
-        for arm in Arm
-    }
+    per_stratum = stratum_means(unit, metric)
+    means = arm_means(unit, metric, per_stratum)
     log_rho = difference(means[Arm.SUBJECT], means[Arm.BASELINE])
     return Figures(
         arms=means,
@@ -71,6 +65,9 @@ def figures_of(unit: Unit, expect: Conclusion, arms: dict[Arm, str], level: floa
                 axes=stratum.cell.axes,
                 estimates=_estimates(expect, metric, arms, found, level),
                 published=_published(expect, metric, arms, stratum),
+                beside=beside(
+                    metric, {arm: _values(metric, stratum.launches[arm]) for arm in arms}, level
+                ),
             )
             for stratum, found in zip(unit.strata, per_stratum, strict=True)
         ),
@@ -86,12 +83,28 @@ def invocation_summaries(unit: Unit, metric: str | None) -> tuple[InvocationSumm
             invocation=launch.planned.index,
             n=len(launch.ok),
             cold=sum(row.cold for row in launch.rows),
-            mean=_mean(metric, launch),
+            mean=mean,
         )
         for stratum in unit.strata
         for arm in Arm
-        for launch in stratum.launches[arm]
+        for launch, mean in _means(metric, stratum.launches[arm])
     )
+
+
+def _means(
+    metric: str | None, launches: Sequence[MeasuredInvocation]
+) -> Iterator[tuple[MeasuredInvocation, float | None]]:
+    """Mean of each invocation; None where it has no usable value, or an impossible one."""
+    values = [values_of(metric, launch) if metric else [] for launch in launches]
+    sample = arm_sample(metric, values) if metric else Undefined(NO_DATA)
+    if isinstance(sample, Undefined):  # of an arm with one impossible value the others still count
+        yield from (
+            (each, _mean(metric, mine)) for each, mine in zip(launches, values, strict=True)
+        )
+        return
+    means = iter(sample.means)
+    for launch, mine in zip(launches, values, strict=True):
+        yield launch, in_metric(metric or "", next(means)) if mine else None
 
 
 def _estimates(
@@ -124,24 +137,30 @@ def _published(
         expect.statistic if isinstance(expect, ExpectValue) else "mean"
     )
     found: list[Estimate] = []
-    for arm in arms:
-        values = np.array(
-            [value for launch in stratum.launches[arm] for value in values_of(metric, launch)],
+    pooled = {
+        arm: np.array(
+            [value for values in _values(metric, stratum.launches[arm]) for value in values],
             dtype=np.float64,
         )
+        for arm in arms
+    }
+    for arm, sample in pooled.items():
         pair = (
-            pooled_statistic(metric, values, statistic),
-            pooled_mean_bootstrap(metric, values),
+            pooled_statistic(metric, sample, statistic),
+            pooled_mean_bootstrap(metric, sample),
         )
         found += [_named(estimate, f"{arm}_{estimate.name}") for estimate in pair]
-    return tuple(found)
+    return (*found, *published_beside(pooled))
 
 
-def _mean(metric: str | None, launch: MeasuredInvocation) -> float | None:
-    if metric is None:
-        return None
-    sample = arm_sample(metric, [values_of(metric, launch)])
-    return None if isinstance(sample, Undefined) else in_metric(metric, sample.means[0])
+def _values(metric: str, launches: Sequence[MeasuredInvocation]) -> list[list[float]]:
+    """Usable values of every invocation that has some."""
+    return [values for launch in launches if (values := values_of(metric, launch))]
+
+
+def _mean(metric: str | None, values: list[float]) -> float | None:
+    sample = arm_sample(metric, [values]) if metric else Undefined(NO_DATA)
+    return None if isinstance(sample, Undefined) else in_metric(metric or "", sample.means[0])
 
 
 def _named(estimate: Estimate, name: str) -> Estimate:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from reprokit.stats.logmean import LogMean, average, log_mean
 from reprokit.stats.sample import ArmSample, Undefined, arm_sample
@@ -29,8 +30,8 @@ def by_process(launches: Iterable[MeasuredInvocation]) -> list[list[MeasuredInvo
 
 
 def values_of(metric: str, launch: MeasuredInvocation) -> list[float]:
-    """Return the usable values of one invocation."""
-    return [row.values[metric] for row in launch.ok if metric in row.values]
+    """Return the usable values of one invocation; not to be changed."""
+    return launch.values(metric)
 
 
 def log_mean_of(metric: str, launches: Sequence[MeasuredInvocation]) -> LogMean | Undefined:
@@ -52,9 +53,7 @@ def combined(
     missing = next((each for each in alone if isinstance(each, Undefined)), None)
     if missing is not None:
         return missing
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for place, launches in enumerate(strata):
-        groups.setdefault(tuple(map(process_of, launches)), []).append(place)
+    groups = _groups(strata)
     means = [
         alone[places[0]]
         if len(places) == 1
@@ -62,6 +61,53 @@ def combined(
         for places in groups.values()
     ]
     return average(means, weights=[len(places) for places in groups.values()])
+
+
+def deviations_of(
+    metric: str, strata: Sequence[Sequence[MeasuredInvocation]]
+) -> list[dict[str, float]] | None:
+    """Return what each process adds to the error of `combined`, one dict per independent sample.
+
+    The squares of a sample add up to the variance that it contributes. None where `combined` has
+    no estimate.
+    """
+    found: list[dict[str, float]] = []
+    for names, places in _groups(strata).items():
+        sample = _by_name(metric, names, [strata[place] for place in places])
+        k = len(sample)
+        if k < 2:
+            return None
+        mean = math.fsum(sample.values()) / k
+        weight = len(places) / len(strata) / math.sqrt(k * (k - 1))
+        found.append({name: weight * (value - mean) for name, value in sample.items()})
+    return found
+
+
+def _groups(strata: Sequence[Sequence[MeasuredInvocation]]) -> dict[tuple[str, ...], list[int]]:
+    """Put the cells together that the same processes measured."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for place, launches in enumerate(strata):
+        groups.setdefault(tuple(map(process_of, launches)), []).append(place)
+    return groups
+
+
+def _by_name(
+    metric: str, names: Sequence[str], strata: Sequence[Sequence[MeasuredInvocation]]
+) -> dict[str, float]:
+    """Return each process's log mean over some cells; empty where a value is impossible."""
+    measured = {
+        name: values
+        for name, launches in zip(names, zip(*strata, strict=True), strict=True)
+        if all(values := [values_of(metric, launch) for launch in launches])
+    }
+    every = arm_sample(metric, [each for values in measured.values() for each in values])
+    if isinstance(every, Undefined):
+        return {}
+    means = iter(every.means)
+    return {
+        name: math.fsum(islice(means, len(values))) / len(values)
+        for name, values in measured.items()
+    }
 
 
 def _per_process(

@@ -11,6 +11,8 @@ from reprokit.records import Arm, Estimate, FailureKind, Record, RowStatus, Scal
 from reprokit.regime.share import BandwidthShare
 from reprokit.verdict.gate import GateVerdict
 from reprokit.verdict.outcome import Outcome
+from reprokit.verdict.robustness_records import Robustness
+from reprokit.verdict.variance_records import AxisVariance
 
 SCHEMA: Final = "reprokit/verdict/v1"
 
@@ -116,12 +118,18 @@ class InvocationSummary(Record):
 
 
 class StratumVerdict(Record):
-    """Estimates of one cell; cells are strata and never pooled."""
+    """Estimates of one cell; cells are strata and never pooled.
+
+    Attributes:
+        published: of pooled iterations, as published; they decide nothing.
+        beside: bootstrap intervals, effect sizes and what could be detected; they decide nothing.
+    """
 
     cell: str
     axes: dict[str, Scalar]
     estimates: tuple[Estimate, ...]
     published: tuple[Estimate, ...]
+    beside: tuple[Estimate, ...] = ()
 
 
 class PointVerdict(Record):
@@ -243,6 +251,8 @@ class Verdict(Record):
         removed_variables: names of environment variables that were set, could have changed what is
             measured, and were kept from the benchmark.
         gates: empty where the gates were not judged.
+        robustness: both indices over stack points; it decides nothing. None in files without it.
+        variance: how much of the variance of the log ratio each axis explains; it decides nothing.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -278,6 +288,8 @@ class Verdict(Record):
     planned_claim: str
     removed_variables: tuple[str, ...] = ()
     gates: tuple[GateVerdict, ...] = ()
+    robustness: Robustness | None = None
+    variance: AxisVariance | None = None
 
     def environment(self, point: str) -> PointEnvironment:
         """Find the environment of a stack point."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from reprokit.claim.bands import band_of
 from reprokit.claim.model import BuiltinSource, Claim, ExpectFlip, ExpectInvariance, ExpectValue
@@ -12,7 +13,9 @@ from reprokit.records import Arm, Estimate, Row, RowStatus
 from reprokit.stack import ReadyPoint
 from reprokit.verdict.along import decide_along
 from reprokit.verdict.attribution import attribute
+from reprokit.verdict.axis_variance import axis_variance
 from reprokit.verdict.clause import Story, clause_of
+from reprokit.verdict.collecting import without_collecting
 from reprokit.verdict.decide import Decided, decide
 from reprokit.verdict.figures import (
     conclusion_of,
@@ -27,6 +30,7 @@ from reprokit.verdict.margin import effective_margin
 from reprokit.verdict.outcome import Outcome, Reason, exit_code
 from reprokit.verdict.records import AlongAxis, EffectiveMargin, PointVerdict, Verdict
 from reprokit.verdict.regime import compare_regime, transferred
+from reprokit.verdict.robustness import robustness_of_run
 from reprokit.verdict.sentence import sentence_of
 from reprokit.verdict.survival import failures_of, survival_of
 from reprokit.verdict.units import Unit, arms_of, decided_axes, make_units, stack_axes
@@ -38,6 +42,7 @@ UNDERPOWERED = "underpowered"
 _SOUND_INVOCATIONS = 5
 
 
+@without_collecting
 def score(
     claim: Claim,
     plan: Plan,
@@ -95,14 +100,19 @@ def score(
         claim_sha256=claim.digest(),
         planned_claim=plan.claim_digest,
         removed_variables=tuple(removed_variables),
+        robustness=robustness_of_run(claim, plan, units, margin),
+        variance=axis_variance(
+            expect, units, points, decided_axes(claim, plan), claim.protocol.level
+        ),
     )
 
 
 def rows_digest(rows: Sequence[Row]) -> str:
     """SHA-256 over the rows as JSON lines in the order of their ids."""
     digest = hashlib.sha256()
-    for row in sorted(rows, key=lambda each: each.id):
-        digest.update(row.model_dump_json().encode())
+    to_json = Row.__pydantic_serializer__.to_json  # what model_dump_json calls, without its detours
+    for row in sorted(rows, key=attrgetter("id")):
+        digest.update(to_json(row))
         digest.update(b"\n")
     return digest.hexdigest()
 

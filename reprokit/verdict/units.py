@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from reprokit.claim.model import Claim, ExpectFlip, ExpectInvariance
 from reprokit.errors import DamagedRunError
@@ -24,17 +25,27 @@ class MeasuredInvocation:
     rows: tuple[Row, ...]
     missing: int
 
-    @property
+    @cached_property
     def ok(self) -> tuple[Row, ...]:
         """Rows that may be used: ok and not cold."""
         return tuple(row for row in self.rows if row.status is RowStatus.OK and not row.cold)
+
+    @cached_property
+    def _values(self) -> dict[str, list[float]]:
+        return {}
+
+    def values(self, metric: str) -> list[float]:
+        """Return the usable values, in time order; not to be changed."""
+        if metric not in self._values:
+            self._values[metric] = [row.values[metric] for row in self.ok if metric in row.values]
+        return self._values[metric]
 
     @property
     def stopped_early(self) -> bool:
         """True when it was not made because equal failures before it were enough."""
         return not self.missing and bool(self.rows) and all(map(is_stopped_early, self.rows))
 
-    @property
+    @cached_property
     def complete(self) -> bool:
         """True when every planned iteration is there and ok."""
         return not self.missing and all(row.status is RowStatus.OK for row in self.rows)
@@ -71,14 +82,20 @@ class Unit:
     def rows(self, *arms: Arm) -> Iterator[Row]:
         """All rows of the arms named, of both without a name."""
         for arm in arms or tuple(Arm):
-            for launch in self.launches(arm):
-                yield from launch.rows
+            yield from self._rows[arm]
+
+    @cached_property
+    def _rows(self) -> dict[Arm, tuple[Row, ...]]:
+        return {
+            arm: tuple(row for launch in self.launches(arm) for row in launch.rows) for arm in Arm
+        }
 
 
 def is_stopped_early(row: Row) -> bool:
     """Tell a row that was not made on purpose from one that is missing."""
-    code = (row.reason or "").partition(":")[0]
-    return row.status is RowStatus.NOT_RUN and code == STOPPED_EARLY
+    if row.status is not RowStatus.NOT_RUN:
+        return False
+    return (row.reason or "").partition(":")[0] == STOPPED_EARLY
 
 
 def make_units(claim: Claim, plan: Plan, rows: Sequence[Row]) -> tuple[Unit, ...]:

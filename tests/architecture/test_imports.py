@@ -46,15 +46,16 @@ ALLOWED: dict[str, set[str]] = {
     "summary": CORE | {"claim", "plan", "matrix", "stats", "verdict", "kept", "merging"},
     "report": CORE
     | {"merging", "sensitivity", "summary"}
-    | {"claim", "plan", "stats", "verdict", "regime"},
+    | {"claim", "plan", "stats", "robustness", "verdict", "regime"},
     "scoring": CORE | {"plan", "run", "verdict", "gates", "report"},
     "check": CORE | {"plan", "run", "rows", "verdict", "gates", "report", "scoring"},
     "machine": {"cache"},
     "doctor": {"errors", "records", "cache", "envs", "gpu", "process"},
     "bundle": CORE | {"claim", "plan", "envs", "run", "machine"},
     "points": CORE | {"claim", "plan", "envs", "run", "machine", "bundle"},
+    "finish": CORE | {"run", "rows", "verdict", "report", "scoring"},
     "pipeline": CORE
-    | {"machine", "points", "bundle", "scoring"}
+    | {"machine", "points", "bundle", "finish"}
     | {"claim", "plan", "sweep", "process", "envs", "run", "failure", "rows", "verdict", "report"},
     "__main__": {"cli"},
     "cli": CORE
@@ -62,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
         "machine",
         "bundle",
         "check",
+        "finish",
         "claim",
         "kept",
         "merging",

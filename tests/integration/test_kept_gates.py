@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from command_line import make_machine
 
-from reprokit.pipeline import open_run, read_verdict
+from reprokit.finish import read_verdict
+from reprokit.pipeline import open_run
 
 pytestmark = pytest.mark.integration
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from scored_case import Case, steady
 
+from reprokit.finish import report_run, score_run
 from reprokit.gates.artifacts import Kept
 from reprokit.gates.judge import Judged, judge, with_gates
-from reprokit.pipeline import report_run, score_run
 from reprokit.progress import nobody
 from reprokit.records import Row, Scalar
 from reprokit.report.markdown import render_figures

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scored_case import Case
+from scored_case import Behaviour, Case, steady
 
 from reprokit.atomic_files import write_atomic
 from reprokit.kept.records import KeptRun
@@ -18,7 +18,17 @@ from reprokit.run.directory import RunDirectory
 from reprokit.run.manifest import write_manifest
 from reprokit.verdict.score import score
 
+GAIN: dict[str, Any] = {"kind": "gain", "metric": "latency_ms", "at_least": 40.0}
+FASTER = steady(10, 5.5)
+ADA, A100 = "NVIDIA RTX 6000 Ada Generation", "NVIDIA A100-SXM4-80GB"
 GPU = {"sm": "sm_90", "memory_mib": 143771, "power_limit_w": 700.0, "driver": "570.1", "mig": False}
+
+
+def gain_case(
+    behaviour: Behaviour = FASTER, expect: dict[str, Any] | None = None, **more: Any
+) -> Case:
+    """Return a case whose subject gains 45 %, where nothing else is said."""
+    return Case(expect or GAIN, behaviour, **more)
 
 
 def kept(case: Case, name: str, *, gpu: str | None = None, **seen: Any) -> KeptRun:

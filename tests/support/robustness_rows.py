@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reprokit.records import Arm, Row, RowStatus
+from reprokit.records import (
+    Arm,
+    CompileDecision,
+    CompileEvidence,
+    Evidence,
+    Row,
+    RowStatus,
+)
 from reprokit.robustness.runs import Launch, PointRuns
 
 ITERATIONS = 3
+FELL_BACK = Evidence(compile=CompileEvidence(decision=CompileDecision.FELL_BACK, reason="seen"))
 
 
 def launches(
@@ -31,6 +39,7 @@ def launches(
                         iteration=iteration,
                         status=status if value is None else RowStatus.OK,
                         values={} if value is None else {"latency_ms": value},
+                        evidence=FELL_BACK if status is RowStatus.SILENT_FALLBACK else Evidence(),
                     )
                     for iteration in range(ITERATIONS)
                 ),

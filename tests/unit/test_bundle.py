@@ -12,9 +12,8 @@ import pytest
 from saved_run import BASELINE, SUBJECT, Saved, ended, line
 from scripted_plan import new_run, ready_points, scripted_plan
 
-from reprokit import pipeline
 from reprokit.errors import DamagedRunError
-from reprokit.pipeline import read_verdict, report_run, score_run
+from reprokit.finish import finish_run, read_verdict, report_run, score_run
 from reprokit.progress import nobody
 from reprokit.report.markdown import render_markdown
 from reprokit.run import manifest
@@ -82,7 +81,7 @@ def test_a_stage_reads_the_files_of_a_closed_bundle_once(
 
 
 def test_closing_a_run_reads_its_files_once(saved: Saved, reads: Counter[str]) -> None:
-    pipeline._finish(saved.run, nobody)
+    finish_run(saved.run, nobody)
     assert reads["stdout.log"] == 2
     assert (reads["rows.jsonl"], reads["verdict.json"], reads["report.md"]) == (1, 1, 1)
     verify_manifest(saved.run.path)
@@ -107,7 +106,7 @@ def test_what_changes_between_check_and_list_is_not_vouched_for(
         (closed.invocation(SUBJECT) / "stdout.log").write_text("other\n")
         return render_markdown(*given, **more)
 
-    monkeypatch.setattr("reprokit.pipeline.render_markdown", meddle)
+    monkeypatch.setattr("reprokit.finish.render_markdown", meddle)
     report_run(closed)
     with pytest.raises(DamagedRunError, match=r"stdout\.log was changed"):
         verify_manifest(closed.path)

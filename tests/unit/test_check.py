@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gated_run import close_anew, edit_json, kept_run, sound_case
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from reprokit.check import Checked, check_run
 from reprokit.cli.main import invoke
 from reprokit.errors import UsageError
-from reprokit.pipeline import read_verdict, report_run, score_run
+from reprokit.finish import read_verdict, report_run, score_run
 from reprokit.progress import nobody
 from reprokit.rows import write_rows
 from reprokit.run.directory import RunDirectory
@@ -209,27 +210,87 @@ def test_what_was_never_scored_cannot_be_checked(run: RunDirectory) -> None:
     assert invoke(["check", str(run.path)]) == 2
 
 
+def of_another_version(run: RunDirectory) -> RunDirectory:
+    """The same run, as an older reprokit left it: no gates, fewer estimates, another report."""
+
+    unknown_then: set[str] = set()
+
+    def older(document: dict[str, Any]) -> None:
+        del document["gates"]
+        for stratum in (each for point in document["points"] for each in point["strata"]):
+            unknown_then.update(each["name"] for each in stratum["published"][1:])
+            del stratum["published"][1:]
+
+    edit_json(run.verdict, older)
+    text = run.report.read_text()
+    gates = text.index("## Gates")
+    text = text[:gates] + text[text.index("\n## ", gates + 3) + 1 :]
+    names = tuple(f"| {name.replace('_', ' ')} |" for name in unknown_then)
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith(names)]
+    run.report.write_text("".join(lines))
+    close_anew(run)
+    return RunDirectory.open(run.path)
+
+
+def test_what_another_version_left_out_is_open_and_its_numbers_are_compared(
+    run: RunDirectory,
+) -> None:
+    """Honest runs of older versions never fail, and what cannot be compared is never a pass."""
+    old = of_another_version(run)
+    found = evidence(check_run(old))
+    assert found.startswith("open\n"), found
+    assert "cannot be compared: another reprokit" in found
+    assert "were compared with what the rows give" not in found, "some were not"
+    changed = edit_estimate(old)
+    assert fails(old, f"{changed}: it says")
+
+
+def edit_estimate(run: RunDirectory) -> str:
+    def change(document: dict[str, Any]) -> None:
+        document["points"][0]["estimates"][0]["value"] += 0.5
+
+    edit_json(run.verdict, change)
+    close_anew(run)
+    point = json.loads(run.verdict.read_text())["points"][0]
+    axes = ", ".join(f"{name} {value}" for name, value in point["axes"].items())
+    return f"verdict.json.points[{axes}].estimates[{point['estimates'][0]['name']}].value"
+
+
 def test_the_words_of_another_version_are_open_and_its_numbers_are_not(run: RunDirectory) -> None:
     edit_json(run.path / "run.json", lambda document: document.update(reprokit="0.0.0"))
     edit_json(run.verdict, lambda document: document.update(sentence="In other words."))
     close_anew(run)
     found = evidence(check_run(RunDirectory.open(run.path)))
     assert found.startswith("open\n")
-    assert "are others than reprokit" in found
+    assert "cannot be compared: another reprokit" in found
+    assert "the run is of 0.0.0" in found
     edit_json(run.verdict, lambda document: document.update(rows_ok=39))
     close_anew(run)
     assert fails(RunDirectory.open(run.path), "verdict.json.rows_ok: it says 39")
 
 
-def test_a_verdict_from_before_there_were_gates_is_compared_without_them(
-    run: RunDirectory,
-) -> None:
-    edit_json(run.verdict, lambda document: document.pop("gates"))
+def test_a_verdict_of_a_format_that_is_not_known_is_open(run: RunDirectory) -> None:
+    """What a newer reprokit wrote, looked at with an older one."""
+    edit_json(run.path / "run.json", lambda document: document.update(reprokit="9.0"))
+    edit_json(run.verdict, lambda document: document["points"][0].update(news=[{"value": 3.0}]))
+    text = run.report.read_text()
+    run.report.write_text(text.replace("| gain |", "| gain of another name |"))
     close_anew(run)
-    assert not check_run(run).failed
-    edit_json(run.verdict, lambda document: document.update(rows_ok=39))
-    close_anew(run)
-    assert fails(run, "verdict.json.rows_ok: it says 39")
+    found = evidence(check_run(RunDirectory.open(run.path)))
+    assert found.startswith("open\n"), found
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_report_that_is_not_there_is_open_or_missed(run: RunDirectory, closed: bool) -> None:
+    run.report.unlink()
+    if closed:
+        assert fails(run, "report.md is missing")
+        return
+    (run.path / MANIFEST).unlink()
+    edit_json(run.verdict, lambda document: document["points"][0]["strata"][0].update(published=[]))
+    found = evidence(check_run(run))
+    assert "report.md:" not in found, "there is no such file to name a line of"
+    assert "of the report's tables" not in found
 
 
 def test_a_run_whose_gate_fails_is_never_reproduced(

@@ -37,6 +37,8 @@ CASES = {
     "strata": sound_case(axes={}, cells=STRATA),
     "failures": sound_case(axes={"token_len": (8, 32)}, cells=STRATA, behaviour=DIES_AT_32),
     "two noisy": Case(GAIN, lambda slot: (1.0, 3000.0)[slot.invocation], axes={}, invocations=2),
+    "one stratum dies": sound_case(axes={}, cells=STRATA, behaviour=DIES_AT_32),
+    "first stratum dies": sound_case(axes={}, cells=STRATA[::-1], behaviour=DIES_AT_32),
     "rates": sound_case(expect={"kind": "stability", "at_most": 0.5}, behaviour=DIES_AT_32),
     "stack": Case(GAIN, steady(10, 5.5)),
 }
@@ -119,7 +121,10 @@ def test_a_number_agrees_with_what_is_printed_of_it_and_with_no_neighbour(
         ("1.2e+07", 1.24e7, True),
         ("1.2e+07", 1.26e7, False),
         ("1.0", float("nan"), False),
-        ("inf", float("inf"), False),
+        ("nan", float("nan"), False),
+        ("inf", float("inf"), True),
+        ("-inf", float("inf"), False),
+        ("inf", 1e300, False),
         ("1..0", 1.0, False),
     ],
 )
@@ -127,6 +132,17 @@ def test_half_a_unit_of_the_last_digit_is_what_rounding_leaves(
     printed: str, value: float, same: bool
 ) -> None:
     assert agrees(printed, value) is same
+
+
+@pytest.mark.parametrize("far", [1e150, 1e300])
+def test_an_interval_without_an_end_is_read_back(far: float) -> None:
+    """Two invocations that have nothing in common leave a ratio all but unbounded."""
+
+    def apart(slot: Slot) -> float:
+        return (1.0, far)[slot.invocation]
+
+    verdict = Case(GAIN, apart, axes={}, invocations=2).score()
+    assert compare_printed(render_figures(verdict), verdict)[1] == ()
 
 
 def test_numbers_of_all_sizes_are_read_back() -> None:
@@ -253,6 +269,22 @@ def test_a_difference_names_where_it_is() -> None:
     assert leaves(kept) == 1
 
 
+def test_entries_are_compared_by_their_names() -> None:
+    """What one of two versions leaves out does not make the others look changed."""
+    gain, rate, power = ({"name": name, "value": 1.0} for name in ("gain", "rate", "power"))
+    for kept, rows in (([gain, power], [gain, rate, power]), ([gain, rate, power], [gain, power])):
+        found = list(differences({"e": kept}, {"e": rows}))
+        assert len(found) == 2
+        assert not any(each.number for each in found)
+        assert "e[rate]" in found[1].says
+    (moved,) = differences([gain, rate], [rate, gain], "e")
+    assert moved.says == "e: its entries are in another order"
+    changed = [gain, {**power, "value": 2.0}]
+    assert [
+        each.says for each in differences(changed, [gain, rate, power], "e") if each.number
+    ] == ["e[power].value: it says 2.0, and the rows give 1.0"]
+
+
 def test_another_library_may_differ_in_the_last_digits_only() -> None:
     assert not list(differences({"p": 0.1}, {"p": 0.1 * (1 + 1e-12)}))
     assert list(differences({"p": 0.1}, {"p": 0.1 * (1 + 1e-7)}))
@@ -270,10 +302,7 @@ def test_lines_differ_exactly_when_texts_do(lines: list[str], data: st.DataObjec
 
 def test_a_line_that_differs_is_told_by_its_number() -> None:
     kept, rows = "a\ngain 45.0 % of 3\n", "a\ngain 44.0 % of 3\n"
-    (found,) = differing_lines(kept, rows, "report.md")
-    assert found.says == "report.md:2: it says '45.0', and the rows give '44.0'"
-    assert found.number
-    (words,) = differing_lines("falls short by 3", "reproduced by 3", "report.md")
-    assert not words.number
-    gone = [each.says for each in differing_lines("a\nc", "a\nb 7\nc", "report.md")]
+    told = list(differing_lines(kept, rows, "report.md"))
+    assert told == ["report.md:2: it says '45.0', and the rows give '44.0'"]
+    gone = list(differing_lines("a\nc", "a\nb 7\nc", "report.md"))
     assert gone == ["report.md:2: it says nothing, and the rows give 'b 7'"]

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from kept_runs import kept, saved, without_baseline
-from scored_case import Case, Slot, broken, steady
+from kept_runs import A100, ADA, FASTER, GAIN, gain_case, kept, without_baseline
+from scored_case import Behaviour, Case, Slot, broken, steady
 
-from reprokit.cli.main import invoke
 from reprokit.errors import UsageError
 from reprokit.kept.records import KeptRun
 from reprokit.merging.alike import differences
 from reprokit.merging.merge import merge
 from reprokit.merging.records import Merged
-from reprokit.merging.regimes import regimes_of
 from reprokit.records import Arm, RowStatus, Scalar
 from reprokit.report.merge import render_merge
 from reprokit.verdict.outcome import Outcome
-
-GAIN = {"kind": "gain", "metric": "latency_ms", "at_least": 40.0}
-ADA, A100 = "NVIDIA RTX 6000 Ada Generation", "NVIDIA A100-SXM4-80GB"
-FASTER = steady(10, 5.5)
-
-
-def _case(behaviour: Any = FASTER, expect: dict[str, Any] | None = None, **more: Any) -> Case:
-    return Case(expect or GAIN, behaviour, **more)
 
 
 def _lengths(*lengths: int) -> list[dict[str, Scalar]]:
@@ -51,7 +40,7 @@ def _combined(ada: bool) -> Case:
     mine = [*range(70), *range(78, 94)] if ada else [*range(70, 94)]
     # 78 and 87..93 shift, 79..85 crash on both, 86 is similar.
     mine = [cell for cell in mine if ada or cell >= 70]
-    return _case(behave, cells=_lengths(*mine), axes={})
+    return gain_case(behave, cells=_lengths(*mine), axes={})
 
 
 def test_the_count_table_of_tr147_from_rows() -> None:
@@ -93,9 +82,9 @@ def test_unlike_runs_are_refused_with_what_differs_and_where(
     change: dict[str, Any], where: str
 ) -> None:
     expect = change.pop("expect", GAIN)
-    other = _case(expect=expect, **change)
+    other = gain_case(expect=expect, **change)
     change["expect"] = expect
-    runs = [kept(_case(), "one", gpu=ADA), kept(other, "two", gpu=A100)]
+    runs = [kept(gain_case(), "one", gpu=ADA), kept(other, "two", gpu=A100)]
     found = differences(*runs)
     assert any(each.where.startswith(where) for each in found), found
     with pytest.raises(UsageError, match="unlike") as error:
@@ -134,12 +123,12 @@ def _with(run: KeptRun, **plan: Any) -> KeptRun:
     ],
 )
 def test_other_departures_are_found(change: Callable[[KeptRun], KeptRun], where: str) -> None:
-    one = kept(_case(), "one")
+    one = kept(gain_case(), "one")
     assert where in [each.where for each in differences(one, change(one))]
 
 
 def test_long_values_that_differ_at_their_end_only_are_different() -> None:
-    one = kept(_case(), "one")
+    one = kept(gain_case(), "one")
     long = {"prompt": "x" * 1000}
 
     def told(tail: str) -> KeptRun:
@@ -150,7 +139,7 @@ def test_long_values_that_differ_at_their_end_only_are_different() -> None:
 
 
 def test_hardware_stack_host_and_order_are_no_difference() -> None:
-    one = kept(_case(), "one", gpu=ADA)
+    one = kept(gain_case(), "one", gpu=ADA)
     claim = one.claim.model_copy(
         update={
             "title": "Another title",
@@ -163,8 +152,8 @@ def test_hardware_stack_host_and_order_are_no_difference() -> None:
 
 def test_what_only_one_run_planned_is_missing_when_that_is_allowed() -> None:
     runs = [
-        kept(_case(cells=_lengths(1, 8), axes={}), "one", gpu=ADA),
-        kept(_case(cells=_lengths(8, 32), axes={}), "two", gpu=A100),
+        kept(gain_case(cells=_lengths(1, 8), axes={}), "one", gpu=ADA),
+        kept(gain_case(cells=_lengths(8, 32), axes={}), "two", gpu=A100),
     ]
     with pytest.raises(UsageError, match="unlike") as error:
         merge(runs)
@@ -174,99 +163,9 @@ def test_what_only_one_run_planned_is_missing_when_that_is_allowed() -> None:
     assert verdicts["token_len 1, subject"] == f"missing_{A100}"
     assert verdicts["token_len 8, subject"] == "portable_similar_latency"
     assert verdicts["token_len 32, baseline"] == f"missing_{ADA}"
-    other = kept(_case(cells=_lengths(8), axes={}, samples=4), "x", gpu=A100)
+    other = kept(gain_case(cells=_lengths(8), axes={}, samples=4), "x", gpu=A100)
     with pytest.raises(UsageError, match="unlike"):
         merge([runs[0], other], allow_missing=True)
-
-
-# Regimes.
-
-
-def _labels(*runs: KeptRun) -> list[str]:
-    return [regime.label for regime in regimes_of(runs)]
-
-
-def test_runs_on_one_kind_of_machine_are_repeats_and_others_are_regimes() -> None:
-    case = _case()
-    assert _labels(kept(case, "a", gpu=ADA), kept(case, "b", gpu=ADA)) == [ADA]
-    assert _labels(kept(case, "a", gpu=ADA), kept(case, "b", gpu=A100)) == [ADA, A100]
-    assert _labels(kept(case, "a"), kept(case, "b", gpu=A100)) == ["a CPU", A100]
-
-
-@pytest.mark.parametrize(
-    ("seen", "told"),
-    [
-        ({"power_limit_w": 330.0}, "330 W"),
-        ({"memory_mib": 40960}, "40 GiB"),
-        ({"power_limit_w": None}, "unknown W"),
-        ({"mig": True}, "MIG"),
-    ],
-)
-def test_settings_make_regimes_of_one_gpu(seen: dict[str, Any], told: str) -> None:
-    labels = _labels(kept(_case(), "a", gpu=A100), kept(_case(), "b", gpu=A100, **seen))
-    assert len(labels) == 2
-    assert told in labels[1]
-
-
-def _on_torch(case: Case, version: str, name: str, **more: Any) -> KeptRun:
-    run = kept(case, name, **more)
-    ready = {
-        point: each.model_copy(
-            update={
-                "probe": each.probe.model_copy(
-                    update={
-                        "distributions": tuple(
-                            found.model_copy(update={"version": version})
-                            for found in each.probe.distributions
-                        )
-                    }
-                )
-            }
-        )
-        for point, each in run.ready.items()
-        if each.probe is not None
-    }
-    return replace(run, ready=ready)
-
-
-def test_another_installed_stack_is_another_regime_and_is_told() -> None:
-    runs = [
-        _on_torch(_case(), "2.7.1", "a", gpu=A100),
-        _on_torch(_case(), "2.8.0", "b", gpu=A100),
-        _on_torch(_case(), "2.7.1", "c", gpu=A100),
-    ]
-    merged = merge(runs)
-    assert [regime.label for regime in merged.regimes] == [
-        f"{A100} (torch 2.7.1)",
-        f"{A100} (torch 2.8.0)",
-    ]
-    assert merged.regimes[0].runs == ("a", "c")
-    assert {each.package for each in merged.stacks_differ} == {"torch"}
-    assert not any("not shown to be the hardware" in note for note in merged.notes)
-    other = merge([runs[0], _on_torch(_case(), "2.8.0", "d", gpu=ADA)])
-    assert any("not shown to be the hardware" in note for note in other.notes)
-
-
-def test_what_cannot_be_placed_is_refused() -> None:
-    run = kept(_case(), "a", gpu=A100)
-    nameless = replace(
-        run, rows=tuple(row.model_copy(update={"gpu": None}) for row in run.rows), ready={}
-    )
-    mixed = replace(run, rows=(*run.rows[:3], *kept(_case(), "b", gpu=ADA).rows[3:]))
-    devices = replace(run, rows=(*run.rows[:3], *kept(_case(), "b").rows[3:]))
-    nothing = kept(_case(lambda slot: RowStatus.ENVIRONMENT_FAILED), "c", gpu=A100)
-    nothing = replace(
-        nothing, rows=tuple(row.model_copy(update={"gpu": None}) for row in nothing.rows)
-    )
-    for bad, told in (
-        (nameless, "neither rows nor probes name"),
-        (mixed, "2 kinds of GPU"),
-        (devices, "several devices"),
-        (nothing, "cannot be told"),
-    ):
-        with pytest.raises(UsageError, match=told) as error:
-            merge([run, bad])
-        assert error.value.hint
 
 
 # What is said.
@@ -276,7 +175,7 @@ def _merged(*behaviours: Any, **more: Any) -> Merged:
     gpus = (ADA, A100)
     return merge(
         [
-            kept(_case(each, **more), f"run{place}", gpu=gpus[place])
+            kept(gain_case(each, **more), f"run{place}", gpu=gpus[place])
             for place, each in enumerate(behaviours)
         ]
     )
@@ -320,7 +219,7 @@ def test_gate_5_is_judged_by_the_verdicts_of_the_runs() -> None:
     same, flip, single = (
         _merged(FASTER, FASTER),
         _merged(FASTER, SLOWER),
-        merge([kept(_case(), "a"), kept(_case(), "b")]),
+        merge([kept(gain_case(), "a"), kept(gain_case(), "b")]),
     )
     assert [each.gate.verdict for each in (same, flip, single)] == ["pass", "pass", "open"]
     assert "changes, and is stated" in flip.gate.evidence[0]
@@ -328,18 +227,18 @@ def test_gate_5_is_judged_by_the_verdicts_of_the_runs() -> None:
 
 
 def test_a_run_whose_gate_fails_shows_nothing() -> None:
-    run = kept(_case(axes={}), "bad", gpu=ADA)
+    run = kept(gain_case(axes={}), "bad", gpu=ADA)
     verdict = run.verdict.model_copy(
         update={"reasons": ("gate_failed",), "outcome": Outcome.INVALID}
     )
-    merged = merge([replace(run, verdict=verdict), kept(_case(axes={}), "good", gpu=A100)])
+    merged = merge([replace(run, verdict=verdict), kept(gain_case(axes={}), "good", gpu=A100)])
     assert merged.cross_regime.status == "open"
     assert merged.gate.verdict == "open"
     assert any("A gate of bad fails" in note for note in merged.notes)
 
 
 def test_one_regime_leaves_the_gate_open_and_compares_repeats() -> None:
-    merged = merge([kept(_case(axes={}), "a"), kept(_case(axes={}), "b")])
+    merged = merge([kept(gain_case(axes={}), "a"), kept(gain_case(axes={}), "b")])
     assert merged.conditions == ()
     assert merged.cross_regime.status == "open"
     (repeats,) = merged.repeats
@@ -348,14 +247,18 @@ def test_one_regime_leaves_the_gate_open_and_compares_repeats() -> None:
 
 
 def test_a_baseline_that_moves_between_runs_drifts() -> None:
-    runs = [kept(_case(steady(mean, 5.5), axes={}), f"r{mean}") for mean in (20.493, 22.183)]
+    runs = [kept(gain_case(steady(mean, 5.5), axes={}), f"r{mean}") for mean in (20.493, 22.183)]
     (repeats,) = merge(runs).repeats
     assert repeats.guard.status == "drift"
     assert repeats.spread.value == pytest.approx(100 * (22.183 / 20.493 - 1), abs=1e-6)
 
 
+def _always(mean: float) -> Behaviour:
+    return lambda slot: mean
+
+
 def test_the_spread_of_c6_as_published() -> None:
-    runs = [kept(_case(lambda slot, at=mean: at, axes={}), f"r{mean}") for mean in (24.609, 24.628)]
+    runs = [kept(gain_case(_always(mean), axes={}), f"r{mean}") for mean in (24.609, 24.628)]
     (repeats,) = merge(runs).repeats
     assert repeats.spread.value == pytest.approx(0.08, abs=0.005)
     assert repeats.guard.status == "open"  # no spread over invocations: nothing is shown
@@ -363,9 +266,9 @@ def test_the_spread_of_c6_as_published() -> None:
 
 def test_a_crash_in_one_repeat_is_a_crash_of_the_regime() -> None:
     runs = [
-        kept(_case(axes={}), "a", gpu=ADA),
-        kept(_case(DIES, axes={}), "b", gpu=ADA),
-        kept(_case(axes={}), "c", gpu=A100),
+        kept(gain_case(axes={}), "a", gpu=ADA),
+        kept(gain_case(DIES, axes={}), "b", gpu=ADA),
+        kept(gain_case(axes={}), "c", gpu=A100),
     ]
     merged = merge(runs)
     subject = next(each for each in merged.conditions if each.arm is Arm.SUBJECT)
@@ -375,7 +278,8 @@ def test_a_crash_in_one_repeat_is_a_crash_of_the_regime() -> None:
 
 def test_repeats_do_not_share_processes() -> None:
     runs = [
-        kept(_case(axes={}), name, gpu=gpu) for name, gpu in (("a", ADA), ("b", ADA), ("c", A100))
+        kept(gain_case(axes={}), name, gpu=gpu)
+        for name, gpu in (("a", ADA), ("b", ADA), ("c", A100))
     ]
     subject = next(each for each in merge(runs).conditions if each.arm is Arm.SUBJECT)
     assert subject.portability.ratio.n["invocations"] == 15
@@ -385,35 +289,3 @@ def test_the_record_reads_back_and_is_the_same_every_time() -> None:
     merged = _merged(FASTER, SLOWER)
     assert Merged.model_validate_json(merged.to_json()) == merged
     assert merged.to_json() == _merged(FASTER, SLOWER).to_json()
-
-
-# The command.
-
-
-def test_the_command_writes_both_files_and_nothing_else(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    runs = [saved(_case(), tmp_path / gpu, gpu=gpu) for gpu in ("Ada", "A100")]
-    out = tmp_path / "out"
-    arguments = ["merge", *map(str, runs), "--out", str(out)]
-    assert invoke(arguments) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["merge.json", "merge.md"]
-    assert "Regimes" in (out / "merge.md").read_text()
-    capsys.readouterr()
-    assert invoke([*arguments, "--json"]) == 0  # over its own files
-    assert Merged.model_validate_json(capsys.readouterr().out).claim_id == "case"
-
-
-def test_the_command_writes_over_nothing_foreign_and_into_no_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = saved(_case(), tmp_path / "runs")
-    foreign = tmp_path / "foreign"
-    foreign.mkdir()
-    (foreign / "merge.md").write_text("mine\n")
-    for out in (run, run / "points", foreign, run / "rows.jsonl"):
-        assert invoke(["merge", str(run), "--out", str(out)]) == 2
-        assert "--out" in capsys.readouterr().err
-    assert (foreign / "merge.md").read_text() == "mine\n"
-    assert not (run / "merge.md").exists()
-    assert invoke(["merge", "--out", str(tmp_path / "o")]) == 2
