@@ -2,8 +2,10 @@
 
     python docs/results/tables.py docs/results/phase_split_h200
 
-Latencies are geometric means over invocations in milliseconds, gains are percentages of time saved
-against eager with their 95 % intervals, both as `verdict.json.xz` holds them.
+Where the metric is throughput, one row a stack point with tokens per second of both arms. Elsewhere
+one row a cell: latencies are geometric means over invocations in milliseconds, gains are
+percentages of time saved against eager with their 95 % intervals, both as `verdict.json.xz` holds
+them.
 """
 
 from __future__ import annotations
@@ -19,8 +21,41 @@ MODES = ("default", "reduce-overhead")
 
 
 def table_of(folder: Path) -> list[str]:
-    """The table's lines, one row for each phase, cache and length, one pair of columns a mode."""
+    """The table's lines: of stack points where the metric is throughput, else of cells."""
     verdict = json.loads(lzma.decompress((folder / "verdict.json.xz").read_bytes()))
+    return _by_point(verdict) if verdict["metric"] == "tokps" else _by_cell(verdict)
+
+
+def _by_point(verdict: dict[str, Any]) -> list[str]:
+    """One row a stack point: what survived of each arm, tokens per second, what ended the rest."""
+    axes = [effect["axis"] for effect in verdict["axes"]]
+    heads = [*axes, "eager ok", "eager, tok/s", "compiled ok", "compiled, tok/s", "what ended it"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for point in verdict["points"]:
+        arms = [
+            text for arm in ("baseline", "subject") for text in (_ok(point, arm), _rate(point, arm))
+        ]
+        ended = sorted({f"`{group['fingerprint']}`" for group in point["failures"]}) or ["-"]
+        values = [str(point["axes"][axis]) for axis in axes]
+        lines.append("| " + " | ".join([*values, *arms, ", ".join(ended)]) + " |")
+    return lines
+
+
+def _ok(point: dict[str, Any], arm: str) -> str:
+    found = next(each for each in point["survival"] if each["arm"] == arm)
+    return f"{found['complete']} of {found['attempted']}"
+
+
+def _rate(point: dict[str, Any], arm: str) -> str:
+    named = (each for each in point["estimates"] if each["name"] == f"{arm}_tokps")
+    found = next(named, None)
+    if found is None or found["value"] is None:
+        return "-"
+    return f"{found['value']:.1f} [{found['low']:.1f}, {found['high']:.1f}]"
+
+
+def _by_cell(verdict: dict[str, Any]) -> list[str]:
+    """One row for each phase, cache and length, one pair of columns a mode."""
     points = {
         tuple(point["axes"][a] for a in (*COLUMNS, "compile_mode")): point
         for point in verdict["points"]

@@ -56,9 +56,19 @@ def lines_along(
         if axis in point.axes:
             held = tuple((name, value) for name, value in point.axes.items() if name != axis)
             lines.setdefault(held, {})[point.axes[axis]] = (
-                point.on_figures if on_figures else point.outcome
+                point.on_figures if on_figures else _compared(point)
             )
     return lines
+
+
+def _compared(point: PointVerdict) -> Outcome:
+    """What is compared along an axis: of a claim that does not transfer, why it does not.
+
+    On other hardware a crash and a ratio that is not kept end with the same outcome; an axis that
+    turns the one into the other decides what happens there.
+    """
+    told = point.outcome is Outcome.DOES_NOT_TRANSFER and point.on_figures.decided
+    return point.on_figures if told else point.outcome
 
 
 def _effect(axis: str, values: tuple[Scalar, ...], points: Sequence[PointVerdict]) -> AxisEffect:

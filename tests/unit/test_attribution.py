@@ -145,3 +145,36 @@ def test_the_order_of_points_does_not_matter(
         assert there[axis].effect == back[axis].effect
         assert set(there[axis].interacts_with) == set(back[axis].interacts_with)
         assert len(there[axis].changed) == len(back[axis].changed)
+
+
+def test_on_other_hardware_an_axis_is_told_by_why_the_claim_does_not_transfer() -> None:
+    def lost(sha: str, triton: str, on_figures: Outcome) -> PointVerdict:
+        point = _point({"sha": sha, "triton": triton}, Outcome.DOES_NOT_TRANSFER)
+        return point.model_copy(update={"on_figures": on_figures})
+
+    points = [
+        lost("pinned", "3.4", NO),
+        lost("pinned", "3.6", NO),
+        lost("head", "3.4", NO),
+        lost("head", "3.6", Outcome.EXCEEDS),
+    ]
+    axes: dict[str, tuple[Scalar, ...]] = {"sha": ("pinned", "head"), "triton": ("3.4", "3.6")}
+    effects = {effect.axis: effect for effect in attribute(points, axes, axes)}
+
+    assert effects["sha"].effect == "changes"
+    assert not effects["sha"].decides, "it changes how the claim fails, not whether"
+    assert effects["sha"].interacts_with == ("triton",)
+    assert [(pair.held, pair.outcomes) for pair in effects["sha"].changed] == [
+        ({"triton": "3.6"}, (NO, Outcome.EXCEEDS))
+    ]
+
+
+def test_a_share_that_is_lost_stays_decided_where_the_ratio_is_not() -> None:
+    points = [
+        _point({"sha": sha}, Outcome.DOES_NOT_TRANSFER).model_copy(
+            update={"on_figures": Outcome.INCONCLUSIVE}
+        )
+        for sha in ("pinned", "head")
+    ]
+    (effect,) = attribute(points, {"sha": ("pinned", "head")}, {"sha"})
+    assert effect.effect == "no_change"
