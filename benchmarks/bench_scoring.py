@@ -37,7 +37,7 @@ from scipy import stats
 from reprokit.gates.judge import Judged, judge, with_gates
 from reprokit.plan import Plan
 from reprokit.records import Row
-from reprokit.report.markdown import render_figures, render_markdown
+from reprokit.report.markdown import render_figures, render_scored
 from reprokit.summary.summarize import summarize
 from reprokit.verdict.score import score
 
@@ -67,7 +67,7 @@ def measure(plan: Plan, rows: tuple[Row, ...]) -> dict[str, float]:
     with _timed(stages, "holm_s"):
         summarize([keep(claim, plan, ready, rows, verdict)])
     with _timed(stages, "report_s"):
-        render_markdown(verdict, claim, plan, ready, rows)
+        render_scored(verdict, claim, plan, ready, rows, figures=figures)
     if not verdict.outcome.decided and "gate_failed" in verdict.reasons:
         raise SystemExit(f"the generated run is not sound: {verdict.sentence}")
     return stages

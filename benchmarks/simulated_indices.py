@@ -45,20 +45,28 @@ def simulate(noise: Noise, processes: int, repeats: int, seed: int) -> dict[str,
         (point, arm): noise.draw(generator, repeats, processes) for point in POINTS for arm in Arm
     }
     rows = {key: _launches(*key, processes) for key in drawn}
-    points = [
-        PointRuns(point, rows[point, Arm.SUBJECT], rows[point, Arm.BASELINE]) for point in POINTS
-    ]
     counts = {index: Counter[str]() for index in INDICES}
     for repeat in range(repeats):
         for effect, factor in (("same", 1.0), ("slower", SLOWER)):
             _fill(rows, {key: times[repeat] for key, times in drawn.items()}, factor)
-            for index, found in _ask(points).items():
+            for index, found in _ask(_points(rows)).items():
                 counts[index][f"{effect}_robust"] += found is RobustnessClass.ROBUST
                 counts[index][f"{effect}_fragile"] += found in _FRAGILE
     return {
         index: Calls(**{name: count[name] / repeats for name in Calls.__dataclass_fields__})
         for index, count in counts.items()
     }
+
+
+def _points(rows: Mapping[tuple[str, Arm], tuple[Launch, ...]]) -> list[PointRuns]:
+    """Put the rows in order anew: what a launch has told of them once it does not look up again."""
+    fresh = {
+        key: tuple(Launch(launch.process, launch.rows) for launch in launches)
+        for key, launches in rows.items()
+    }
+    return [
+        PointRuns(point, fresh[point, Arm.SUBJECT], fresh[point, Arm.BASELINE]) for point in POINTS
+    ]
 
 
 def _ask(points: list[PointRuns]) -> dict[str, RobustnessClass]:

@@ -114,7 +114,7 @@ def _recompute(run: RunDirectory) -> _Again:
         RunError: the rows, or what they are read beside, cannot be used.
     """
     ready, rows = run.read_points(), tuple(read_rows(run.rows))
-    verdict = score_rows(run, ready, rows)
+    verdict = score_rows(run, ready, rows).verdict
     report = render_markdown(verdict, run.claim, run.plan, ready, rows, probes=read_probes(run))
     return _Again(ready, rows, verdict, report)
 

@@ -11,13 +11,13 @@ from reprokit.adapter import Adapter, load_adapter
 from reprokit.atomic_files import write_atomic
 from reprokit.errors import DamagedRunError, RunError, UsageError
 from reprokit.progress import Event, Observer
-from reprokit.report.markdown import render_markdown
+from reprokit.report.markdown import render_markdown, render_scored
 from reprokit.rows import collect_rows, read_rows, write_rows
 from reprokit.run.alteration import with_alterations
 from reprokit.run.directory import REPORT, VERDICT, RunDirectory
 from reprokit.run.manifest import MANIFEST, verify_manifest, write_manifest
 from reprokit.run.phase_probe import read_probes
-from reprokit.scoring import score_rows
+from reprokit.scoring import Scored, score_rows
 from reprokit.stack import ReadyPoint
 from reprokit.verdict.records import Verdict
 
@@ -45,32 +45,52 @@ def score_run(run: RunDirectory, observer: Observer) -> Verdict:
     The rows are those that the run saved at its end. Where it did not get there, they are read
     from the invocations as they are, and what is missing is `not_run`.
     """
+    return _score(run, observer).verdict
+
+
+def _score(run: RunDirectory, observer: Observer) -> Scored:
     verified = _verify_bundle(run)
     ready = _prepared_points(run)
     observer(Event("score", run.path.name, "reading rows"))
     if not run.rows.exists():
         collect(run, ready, load_adapter(run.claim.adapter.name))
     rows = tuple(read_rows(run.rows))
-    verdict = score_rows(run, ready, rows)
-    write_atomic(run.verdict, [verdict.to_json().encode()])
+    scored = score_rows(run, ready, rows)
+    write_atomic(run.verdict, [scored.verdict.to_json().encode()])
     if verified is not None:
         write_manifest(run.path, _without(verified, VERDICT))
-    return verdict
+    return scored
 
 
 def report_run(run: RunDirectory) -> Path:
     """Saved rows and verdict to report.md; closes the bundle with its manifest."""
     verified = _verify_bundle(run)
-    _write_report(run, _saved_verdict(run), verified or {})
+    verdict = _saved_verdict(run)
+    if not run.rows.exists():
+        raise UsageError(
+            f"{run.path} has a verdict and no rows", hint=f"Score it: reprokit score {run.path}"
+        )
+    ready, rows = _prepared_points(run), tuple(read_rows(run.rows))
+    text = render_markdown(verdict, run.claim, run.plan, ready, rows, probes=read_probes(run))
+    _close(run, text, verified or {})
     return run.report
 
 
 def finish_run(run: RunDirectory, observer: Observer) -> tuple[RunDirectory, Verdict]:
     """Invocations that are over to the report; what they compiled is not kept."""
-    verdict = score_run(run, observer)
-    _write_report(run, verdict, {})
+    scored = _score(run, observer)
+    text = render_scored(
+        scored.verdict,
+        run.claim,
+        run.plan,
+        scored.ready,
+        scored.rows,
+        probes=read_probes(run),
+        figures=scored.figures,
+    )
+    _close(run, text, {})
     run.drop_compile_caches()
-    return run, verdict
+    return run, scored.verdict
 
 
 def read_verdict(run: RunDirectory) -> Verdict:
@@ -106,21 +126,9 @@ def _without(verified: Mapping[str, str], written: str) -> dict[str, str]:
     return {name: digest for name, digest in verified.items() if name != written}
 
 
-def _write_report(run: RunDirectory, verdict: Verdict, verified: Mapping[str, str]) -> None:
+def _close(run: RunDirectory, report: str, verified: Mapping[str, str]) -> None:
     """Write report.md, and the manifest: what `verified` holds is not read again for it."""
-    if not run.rows.exists():
-        raise UsageError(
-            f"{run.path} has a verdict and no rows", hint=f"Score it: reprokit score {run.path}"
-        )
-    text = render_markdown(
-        verdict,
-        run.claim,
-        run.plan,
-        _prepared_points(run),
-        tuple(read_rows(run.rows)),
-        probes=read_probes(run),
-    )
-    write_atomic(run.report, [text.encode()])
+    write_atomic(run.report, [report.encode()])
     write_manifest(run.path, _without(verified, REPORT))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
@@ -46,7 +47,13 @@ class PlannedInvocation(Record):
 
     def row_ids(self, samples: int) -> tuple[str, ...]:
         """Ids of the rows that this invocation must end as."""
-        return tuple(f"{self.id}__{iteration:03d}" for iteration in range(samples))
+        return tuple([self.id + ending for ending in _endings(samples)])
+
+
+@lru_cache(maxsize=32)
+def _endings(samples: int) -> tuple[str, ...]:
+    """What the ids of an invocation's rows end with; a plan asks for it very often."""
+    return tuple(f"__{iteration:03d}" for iteration in range(samples))
 
 
 class Plan(Record):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from reprokit.gates.artifacts import Kept
 from reprokit.gates.judge import Judged, judge, with_gates
@@ -16,14 +17,31 @@ from reprokit.verdict.records import Verdict
 from reprokit.verdict.score import score
 
 
-def score_rows(run: RunDirectory, ready: Mapping[str, ReadyPoint], rows: Sequence[Row]) -> Verdict:
+@dataclass(frozen=True)
+class Scored:
+    """A verdict with what it was drawn from.
+
+    Attributes:
+        ready: what became of each stack point in `prepare`.
+        figures: the section of the report that prints its estimates, as the gates read it.
+    """
+
+    verdict: Verdict
+    ready: Mapping[str, ReadyPoint]
+    rows: Sequence[Row]
+    figures: str
+
+
+def score_rows(run: RunDirectory, ready: Mapping[str, ReadyPoint], rows: Sequence[Row]) -> Scored:
     """Decide a run's claim from its rows, and judge the gates of the decision.
 
     Raises:
         DamagedRunError: the rows contradict the plan.
     """
     verdict = score(run.claim, run.plan, ready, rows, removed_variables=removed_variables(run))
-    return with_gates(verdict, judge_run(run, ready, rows, verdict, render_figures(verdict)))
+    figures = render_figures(verdict)
+    judged = with_gates(verdict, judge_run(run, ready, rows, verdict, figures))
+    return Scored(judged, ready, rows, figures)
 
 
 def judge_run(

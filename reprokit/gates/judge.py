@@ -15,6 +15,7 @@ from reprokit.gates.surfaced import judge_surfaced
 from reprokit.plan import Plan
 from reprokit.records import Row
 from reprokit.stack import Alteration, ReadyPoint
+from reprokit.verdict.collecting import without_collecting
 from reprokit.verdict.gate import GateName, GateVerdict
 from reprokit.verdict.outcome import Outcome, Reason
 from reprokit.verdict.records import Verdict
@@ -48,6 +49,7 @@ class Judged:
     altered: Mapping[str, Alteration] = field(default_factory=dict)
 
 
+@without_collecting
 def judge(
     verdict: Verdict, run: Judged, report: str | None, kept: Kept | None = None
 ) -> tuple[GateVerdict, ...]:

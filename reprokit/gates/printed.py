@@ -7,6 +7,7 @@ them: a number is right when the verdict's value, rounded to as many digits as a
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -83,6 +84,9 @@ def compare_printed(report: str, verdict: Verdict) -> tuple[int, tuple[str, ...]
 
 def agrees(printed: str, value: float) -> bool:
     """Tell whether a value rounds to a number as printed: half a unit of its last digit."""
+    digits = printed.partition(".")[2]
+    if math.isfinite(value) and "e" not in digits and f"{value:.{len(digits)}f}" == printed:
+        return True  # as most are; what is written otherwise is compared exactly
     try:
         number, exact = Decimal(printed), Decimal(value)
     except (InvalidOperation, ValueError):
@@ -102,8 +106,9 @@ def _point(point: PointVerdict, rows: Sequence[PrintedRow]) -> Iterator[str]:
     for row in rows:
         where = f"report.md:{row.line}: {row.name} of {row.place}"
         yield from (f"{where}: {says}" for says in _taken(row, known.get(row.name, [])))
+    there = {row.name for row in rows}
     for name in _must_be_printed(point):
-        if not any(row.name == name for row in rows):
+        if name not in there:
             yield f"report.md: {name} of {_where(point, rows)} is not printed"
 
 
@@ -173,7 +178,7 @@ def _estimates(part: Any) -> Iterator[tuple[str, Estimate]]:  # noqa: ANN401 - r
         for each in part.values():
             yield from _estimates(each)
     elif hasattr(type(part), "model_fields"):
-        for field in filter(_nests, (getattr(part, name) for name in type(part).model_fields)):
+        for field in filter(_nests, vars(part).values()):
             yield from _estimates(field)
 
 

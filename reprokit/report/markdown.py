@@ -26,6 +26,7 @@ from reprokit.report.proof_section import proof_section
 from reprokit.report.robustness_section import robustness_section
 from reprokit.report.wording import SYNTHETIC
 from reprokit.stack import ReadyPoint
+from reprokit.verdict.collecting import without_collecting
 from reprokit.verdict.records import Verdict
 from reprokit.verdict.score import rows_digest
 from reprokit.verdict.wording import headline_words
@@ -58,6 +59,25 @@ def render_markdown(
             f"the verdict of {verdict.claim_id!r} was not drawn from these rows",
             hint="Run `reprokit score` on the run directory, then `reprokit report`.",
         )
+    return render_scored(verdict, claim, plan, ready, rows, probes=probes)
+
+
+@without_collecting
+def render_scored(
+    verdict: Verdict,
+    claim: Claim,
+    plan: Plan,
+    ready: Mapping[str, ReadyPoint],
+    rows: Sequence[Row],
+    *,
+    probes: Sequence[PhaseProbe] = (),
+    figures: str | None = None,
+) -> str:
+    """Write the report of rows that were just scored, so that they are known to be the verdict's.
+
+    What it takes is what `render_markdown` takes, and `figures`: what `render_figures` wrote of
+    this verdict, where it has.
+    """
     sections = (
         _headline(verdict),
         points_section(verdict),
@@ -69,7 +89,7 @@ def render_markdown(
         proof_section(verdict, rows),
         claim_section(verdict, claim),
         identity_section(verdict),
-        figures_section(verdict),
+        [figures.removesuffix("\n")] if figures else figures_section(verdict),
         invocations_section(verdict),
         phases_section(verdict, probes),
         gpu_section(verdict, rows),
@@ -81,6 +101,7 @@ def render_markdown(
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
+@without_collecting
 def render_figures(verdict: Verdict) -> str:
     """Write the part of a report that prints estimates, as `render_markdown` writes it."""
     return "\n".join(figures_section(verdict)) + "\n"

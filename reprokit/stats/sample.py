@@ -103,14 +103,26 @@ def arm_sample(
     there = [values for values in invocations if len(values)]
     if not there:
         return Undefined(NO_DATA)
-    flat = as_times(metric, np.concatenate(there))
-    lengths = np.array([len(values) for values in there])
-    with np.errstate(all="ignore"):
-        sums = np.add.reduceat(flat, np.concatenate(([0], lengths[:-1])).cumsum())
-        means = np.log(sums / lengths)
-    if not bool(np.isfinite(means).all()):
+    duration = is_time(metric)
+    means = [_log_mean_time(values, duration=duration) for values in there]
+    if not all(map(math.isfinite, means)):
         return Undefined(IMPOSSIBLE)
-    return ArmSample(tuple(means.tolist()), int(flat.size))
+    return ArmSample(tuple(means), sum(map(len, there)))
+
+
+def _log_mean_time(values: Sequence[float] | FloatArray, *, duration: bool) -> float:
+    """Log of the mean time; NaN where a value is impossible.
+
+    Invocations are short: adding up a list costs less than asking NumPy to.
+    """
+    times = values.tolist() if isinstance(values, np.ndarray) else values
+    if not (min(times) > 0 and max(times) < math.inf):
+        return math.nan
+    try:
+        total = math.fsum(times if duration else [1.0 / each for each in times])
+    except OverflowError:
+        return math.nan
+    return math.log(total / len(times)) if 0.0 < total < math.inf else math.nan
 
 
 def has_no_spread(means: Sequence[float]) -> bool:

@@ -187,9 +187,12 @@ def _launches(
     found: dict[tuple[str, str, Arm], list[MeasuredInvocation]] = {}
     for planned in sorted(plan.invocations, key=lambda each: each.index):
         ids = planned.row_ids(plan.setup.samples)
-        mine = [by_id.pop(row_id) for row_id in ids if row_id in by_id]
-        for row in mine:
-            _check(row, planned)
+        mine = []
+        for iteration, row_id in enumerate(ids):
+            row = by_id.pop(row_id, None)
+            if row is not None:
+                _check(row, planned, iteration)
+                mine.append(row)
         launch = MeasuredInvocation(planned, tuple(mine), len(ids) - len(mine))
         found.setdefault((planned.point, planned.cell, planned.arm), []).append(launch)
     if by_id:
@@ -213,9 +216,9 @@ def _by_id(rows: Sequence[Row]) -> dict[str, Row]:
     return by_id
 
 
-def _check(row: Row, planned: PlannedInvocation) -> None:
-    said = (row.point, row.cell, row.arm, row.invocation, f"{row.iteration:03d}")
-    meant = (planned.point, planned.cell, planned.arm, planned.index, row.id.rsplit("__", 1)[-1])
+def _check(row: Row, planned: PlannedInvocation, iteration: int) -> None:
+    said = (row.point, row.cell, row.arm, row.invocation, row.iteration)
+    meant = (planned.point, planned.cell, planned.arm, planned.index, iteration)
     if said != meant:
         raise DamagedRunError(
             f"the row {row.id!r} says that it is {said}, and the plan says {meant}",

@@ -52,9 +52,8 @@ def estimates(kept: Path) -> set[str]:
 
 
 def explained(name: str, text: str) -> bool:
-    """A name stands there as it is, or with `<metric>` and `<statistic>` in its place."""
+    """A name stands there as it is, or with `<metric>` or `<arm>` in their places."""
     metrics = ("latency_ms", "wall_ms", "tokps", "ttft_ms", "bandwidth_gbps", "device_ms")
     general = re.sub("|".join(metrics), "<metric>", name)
-    general = re.sub(r"^pooled_(mean|median)_<metric>$", "pooled_<statistic>_<metric>", general)
-    arms = {re.sub(r"^(subject|baseline)_", "", general), general}
+    arms = {re.sub(r"^(subject|baseline)_", each, general) for each in ("", "<arm>_")} | {general}
     return any(f"`{each}`" in text for each in arms)
