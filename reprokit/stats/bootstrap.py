@@ -206,8 +206,13 @@ def _of_blocks(
     if resamples * (1.0 - level) / 2.0 < 1.0:
         return Undefined(TOO_FEW_RESAMPLES)
     signs = (1.0, -1.0)[: len(blocks)]
-    # Streams go by content, so that exchanging the arms gives the exact reciprocal.
-    order = sorted(range(len(blocks)), key=lambda index: tuple(blocks[index].means))
+    # Streams go by content, so that exchanging the arms gives the exact reciprocal. What another
+    # unit of time rounds differently must not decide.
+    level_of_all = sum(float(block.means.mean()) for block in blocks) / len(blocks)
+    keys = [
+        (np.round(block.means - level_of_all, 9).tolist(), block.means.tolist()) for block in blocks
+    ]
+    order = sorted(range(len(blocks)), key=keys.__getitem__)
     draws = np.zeros(resamples)
     for stream, index in enumerate(order):
         draws += signs[index] * blocks[index].draw(resamples, seed, stream)

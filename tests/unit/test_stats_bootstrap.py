@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -103,6 +103,7 @@ def test_too_few_resamples_reach_no_tail() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(ARMS, ARMS, st.floats(0.01, 100.0))
+@example([[2.0], [2.0], [1.0000000000000002]], [[1.0], [1.0, 1.0], [3.0]], 0.125)
 def test_order_unit_and_side_do_not_matter(
     first: list[list[float]], second: list[list[float]], factor: float
 ) -> None:
